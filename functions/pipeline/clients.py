@@ -1,0 +1,151 @@
+"""Lazily built clients of Google Cloud, and the settings of this deployment. The one module that reads the environment.
+
+Nothing else in the pipeline knows an address. Where the official clients have a variable for another address
+(``STORAGE_EMULATOR_HOST``, ``PUBSUB_EMULATOR_HOST``, ``BIGQUERY_EMULATOR_HOST``) it is theirs to read; for those that have
+none we add one of the same form. Without any variable, application default credentials lead to Google.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import ContractError
+
+if TYPE_CHECKING:
+    from google.cloud.bigquery import Client as BigQueryClient
+    from google.cloud.pubsub_v1 import PublisherClient
+    from google.cloud.run_v2 import JobsClient
+    from google.cloud.storage import Bucket
+    from google.cloud.storage import Client as StorageClient
+
+_DATA_PLANES = ("STORAGE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "RUN_EMULATOR_HOST")
+
+
+def setting(name: str, default: str | None = None) -> str:
+    """A setting of this deployment. Raises :class:`ContractError` when it is missing and has no default."""
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ContractError(
+            f"environment variable {name} is not set",
+            next_step="Terraform sets it on every function; for a run by hand, export it.",
+        )
+    return value
+
+
+def project() -> str:
+    return setting("GOOGLE_CLOUD_PROJECT")
+
+
+def location() -> str:
+    """BigQuery's location. Job ids are per location, so every job call names it."""
+    return setting("PIPELINE_BIGQUERY_LOCATION", "EU")
+
+
+def timeout_seconds() -> int:
+    """The deployed timeout of this function: its time budget and the length of a slice's lease."""
+    return int(setting("PIPELINE_TIMEOUT_SECONDS", "540"))
+
+
+def accounts() -> dict[str, list[dict[str, Any]]]:
+    """Whose data each source extracts: ``{"crm": [{"id": "default", "time_zone": "Europe/London"}], ...}``."""
+    try:
+        value = json.loads(setting("PIPELINE_ACCOUNTS", "{}"))
+    except ValueError as error:
+        raise ContractError(f"PIPELINE_ACCOUNTS is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ContractError("PIPELINE_ACCOUNTS is not a JSON object of lists")
+    return value
+
+
+def check_addresses() -> None:
+    """Refuse a half-local world: with one data plane elsewhere, all must be, and only on this machine.
+
+    A function that wrote state to an emulator and rows to a real warehouse would corrupt both.
+    """
+    given = {name: os.environ[name] for name in _DATA_PLANES if os.environ.get(name)}
+    if not given:
+        return
+    if missing := [name for name in _DATA_PLANES if name not in given]:
+        raise ContractError(f"{', '.join(given)} set but not {', '.join(missing)}: emulated and real services do not mix")
+    for name, address in given.items():
+        host = address.split("://", 1)[-1].rsplit(":", 1)[0].strip("[]")
+        if host != "localhost" and not _is_loopback(host):
+            raise ContractError(f"{name}={address} is not on this machine")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@functools.cache
+def storage() -> StorageClient:
+    from google.cloud.storage import Client
+
+    check_addresses()
+    return Client(project=project())
+
+
+@functools.cache
+def _bucket(variable: str) -> Bucket:
+    return storage().bucket(setting(variable))
+
+
+def landing_bucket() -> Bucket:
+    """Where people and exports drop files. Read only."""
+    return _bucket("PIPELINE_LANDING_BUCKET")
+
+
+def bronze_bucket() -> Bucket:
+    """Immutable dumps: objects are created, never overwritten."""
+    return _bucket("PIPELINE_BRONZE_BUCKET")
+
+
+def state_bucket() -> Bucket:
+    """Runs, slices, builds: the one ledger."""
+    return _bucket("PIPELINE_STATE_BUCKET")
+
+
+@functools.cache
+def pubsub() -> PublisherClient:
+    from google.cloud.pubsub_v1 import PublisherClient
+
+    check_addresses()
+    return PublisherClient()
+
+
+@functools.cache
+def bigquery() -> BigQueryClient:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.bigquery import Client
+
+    check_addresses()
+    local = bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
+    credentials = AnonymousCredentials() if local else None  # type: ignore[no-untyped-call]
+    return Client(project=project(), location=location(), credentials=credentials)
+
+
+@functools.cache
+def run_jobs() -> JobsClient:
+    from google.cloud.run_v2 import JobsClient
+
+    client: JobsClient = _grpc_client(JobsClient, "RUN_EMULATOR_HOST")
+    return client
+
+
+def _grpc_client(client: Any, variable: str) -> Any:
+    check_addresses()
+    host = os.environ.get(variable)
+    if not host:
+        return client()
+    import grpc
+
+    # A channel of our own is the only way that needs neither TLS nor credentials.
+    transport = client.get_transport_class("grpc")
+    return client(transport=transport(host=host, channel=grpc.insecure_channel(host)))
