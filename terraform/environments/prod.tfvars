@@ -1,0 +1,19 @@
+# The project id is a placeholder: put your own.
+project_id  = "your-marketing-prod"
+environment = "prod"
+
+accounts = {
+  crm = [{ id = "default", time_zone = "Europe/London" }]
+}
+
+reporting_currency  = "GBP"
+reporting_time_zone = "Europe/London"
+
+protected        = true
+schedules_paused = false
+
+# Addresses of groups and people; none are granted anything until named here.
+alert_emails = []
+analysts     = []
+operators    = []
+file_senders = []

@@ -1,0 +1,3 @@
+# A bucket made by hand before the first init, with versioning; the placeholder is yours to replace.
+bucket = "your-marketing-staging-terraform"
+prefix = "pipeline"
