@@ -1,0 +1,52 @@
+"""Cloud Storage: the engine behind ``STORAGE_EMULATOR_HOST`` for the unmodified google-cloud-storage client."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from sandbox.engines.storage_calls import Calls
+from sandbox.engines.storage_http import StorageServer
+from sandbox.engines.storage_notifications import Publisher
+from sandbox.engines.storage_objects import ObjectStore
+
+__all__ = ["Publisher", "StorageEngine"]
+
+
+class StorageEngine:
+    """Serves the JSON API of Cloud Storage on 127.0.0.1 from one directory.
+
+    ``directory`` holds everything and is created when missing; only one engine may use it at a time (raises
+    :class:`~sandbox.engines.journal.JournalError`). ``publisher(topic, data, attributes)`` receives the announcements
+    of the buckets' notification configurations; without it they wait in the journal. ``port`` 0 takes a free one.
+    """
+
+    def __init__(self, directory: Path, *, publisher: Publisher | None = None, port: int = 0) -> None:
+        self._directory = directory
+        self._publisher = publisher
+        self._port = port
+        self._server: StorageServer | None = None
+        self.store: ObjectStore | None = None
+
+    def start(self) -> str:
+        """Opens the directory and serves it; returns the address, ``http://127.0.0.1:<port>``."""
+        store = ObjectStore(self._directory, self._publisher)
+        try:
+            server = StorageServer(self._port, Calls(store))
+        except OSError:
+            store.close()
+            raise
+        store.address = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="storage-engine", daemon=True
+        ).start()
+        store.announcer.start()
+        self._server, self.store = server, store
+        return store.address
+
+    def stop(self) -> None:
+        """Stops serving and closes the directory; may be called again."""
+        if self._server is not None and self.store is not None:
+            self._server.close_all()
+            self.store.close()
+            self._server = None
