@@ -6,6 +6,7 @@ successor never meet; only parts that a manifest names are ever loaded.
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import zlib
@@ -84,8 +85,6 @@ class _OpenPart:
         self._upload(self.deflate.flush())
         self.file.close()
         self.blob.reload(timeout=state.TIMEOUT_SECONDS)
-        import base64
-
         crc32c = base64.b64encode(self.checksum.digest()).decode()
         if self.blob.crc32c != crc32c or self.blob.size != self.bytes:
             raise Retryable(f"{self.blob.name}: stored {self.blob.size} bytes {self.blob.crc32c}, sent {self.bytes} {crc32c}")
@@ -223,7 +222,7 @@ def _json(payload: Mapping[str, Any]) -> bytes:
     """Fast and exact for text; refuses what JSON or 64 bits cannot hold instead of writing null."""
     import orjson
 
-    encoded: bytes = orjson.dumps(payload, option=orjson.OPT_STRICT_INTEGER if False else 0)
+    encoded: bytes = orjson.dumps(payload)
     if b"null" in encoded and _has_nan(payload):
         raise ValueError("NaN or infinity")
     return encoded

@@ -50,6 +50,11 @@ def timeout_seconds() -> int:
     return int(setting("PIPELINE_TIMEOUT_SECONDS", "540"))
 
 
+def hint_seconds() -> int:
+    """How long a published message counts as under way before the sweeper sends it again."""
+    return int(setting("PIPELINE_HINT_SECONDS", "600"))
+
+
 def accounts() -> dict[str, list[dict[str, Any]]]:
     """Whose data each source extracts: ``{"crm": [{"id": "default", "time_zone": "Europe/London"}], ...}``."""
     try:
@@ -149,3 +154,21 @@ def _grpc_client(client: Any, variable: str) -> Any:
     # A channel of our own is the only way that needs neither TLS nor credentials.
     transport = client.get_transport_class("grpc")
     return client(transport=transport(host=host, channel=grpc.insecure_channel(host)))
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether an error of a client means "not now" rather than "never": a 429, a 5xx, a broken connection, a timeout."""
+    import requests
+    from google.api_core import exceptions
+
+    passing = (
+        exceptions.ServerError,
+        exceptions.TooManyRequests,
+        exceptions.RetryError,
+        requests.exceptions.ConnectionError,
+        requests.exceptions.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        ConnectionError,
+        TimeoutError,
+    )
+    return isinstance(error, passing)

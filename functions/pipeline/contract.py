@@ -137,6 +137,14 @@ class Contract:
         return self.sources[name]
 
     @property
+    def files_source(self) -> Source:
+        """The source that is fed by files in the landing bucket. Raises :class:`ContractError` unless there is one."""
+        fed = [s for s in self.sources.values() if any(stream.window == "files" for stream in s.streams.values())]
+        if len(fed) != 1:
+            raise ContractError(f"{len(fed)} sources are fed by files; the landing bucket belongs to exactly one")
+        return fed[0]
+
+    @property
     def streams(self) -> Mapping[str, Stream]:
         """Every stream by its full name, ``crm.orders``."""
         return {stream.full_name: stream for source in self.sources.values() for stream in source.streams.values()}

@@ -37,8 +37,10 @@ def log(step: str, message: str, *, severity: str = "INFO", **fields: Any) -> No
 
 @contextmanager
 def timed(step: str, message: str, **fields: Any) -> Iterator[dict[str, Any]]:
-    """Log the step when it ends well, with its seconds; the block may add fields to the dict that it is given."""
+    """Log the step when it ends well, with its seconds; the block may add fields to the dict that it is given,
+    or change the ``message``."""
     start = time.monotonic()
     more: dict[str, Any] = {}
     yield more
+    message = more.pop("message", message)
     log(step, message, seconds=round(time.monotonic() - start, 3), **{**fields, **more})

@@ -30,8 +30,6 @@ from pipeline.state import Conflict, Stored
 
 OPEN = "open/"
 SETTLED = frozenset({"loaded", "skipped", "failed", "cancelled"})
-HINT_SECONDS = 600
-"""How long a published message counts as under way before the sweeper sends it again."""
 LEASE_MARGIN_SECONDS = 60
 MAX_CLAIMS_WITHOUT_PROGRESS = 5
 
@@ -103,6 +101,12 @@ def publish(topic: str, body: Mapping[str, Any], attributes: Mapping[str, str] |
 
 def publish_slice(run: str, slice_: str, epoch: int) -> None:
     publish(source_of(run), {"v": 1, "kind": "slice", "run_id": run, "slice_id": slice_, "epoch": epoch})
+
+
+def publish_ask(run: str, asked: Mapping[str, Any], asked_at: datetime) -> None:
+    """Ask for a run under a given id: what the scheduler sends, with the two facts that a repetition must keep."""
+    body = {**asked, "v": 1, "kind": "run", "run_id": run, "asked_at": asked_at.isoformat()}
+    publish(source_of(run), body)
 
 
 def publish_manifest(run: str, slice_: str) -> None:
@@ -247,7 +251,7 @@ def release(run: str, parallel_slices: int) -> int:
             if status == "running" and not past(listed.metadata.get("lease_until")):
                 flying += 1
             elif status == "waiting" and "not_before" not in listed.metadata:
-                flying += not past(listed.metadata.get("published_at"), plus_seconds=HINT_SECONDS)
+                flying += not past(listed.metadata.get("published_at"), plus_seconds=clients.hint_seconds())
             elif status == "planned" and other == run:
                 planned.append(listed)
     released = 0
@@ -329,29 +333,25 @@ def note_failure(piece: Slice) -> None:
         source=data["source"], stream=data["stream"], account=data["account"], next_step=error["next_step"])  # fmt: skip
 
 
-def retry_failed(run: str, refreeze: Mapping[str, Mapping[str, Any]] | None = None) -> int:
-    """Put a run's failed slices back to planned. ``refreeze`` gives today's request by slice id; without an entry the
-    slice keeps its own. Returns how many."""
-    count = 0
-    for listed in list_slices(run):
-        if listed.metadata.get("status") != "failed":
-            continue
-        piece = read_slice(run, slice_id_of(listed))
-        if piece is None or piece.status != "failed":
-            continue
-        request = (refreeze or {}).get(piece.id, piece.data["request"])
-        stage = "extracted" if piece.data["rows"] is not None else "planned"
-        load = {"n": piece.data["load"]["n"] + 1} if stage == "extracted" else piece.data["load"]
-        piece.change(
-            status=stage, request=request, error=None, checkpoint=None, attempts=0, published_at=None, load=load
-        )
-        if stage == "extracted":
-            publish_manifest(run, piece.id)
-        count += 1
-    return count
+def retry(piece: Slice, frozen: Mapping[str, Any]) -> None:
+    """Put a failed slice back to work, with what today's contract and presets freeze for it.
+
+    A slice that failed in its load keeps its manifest: only the load is repeated, under a new job id.
+    """
+    if piece.data["rows"] is not None:
+        load = {"n": piece.data["load"]["n"] + 1}
+        piece.change(status="extracted", load=load, error=None)
+        publish_manifest(piece.run, piece.id)
+        return
+    piece.change(**frozen, status="planned", error=None, checkpoint=None, attempts=0, published_at=None)
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
+
+
+def seen_name(bucket: str, name: str, generation: str) -> str:
+    """Marker of a landing object that some run has planned."""
+    return f"seen/{hashlib.sha256(f'{bucket}/{name}'.encode()).hexdigest()[:16]}.{generation}"
 
 
 def claim_file(sha256: str, run: str, slice_: str) -> Literal["mine", "loaded_elsewhere", "in_flight_elsewhere"]:
@@ -413,7 +413,8 @@ def close(run: str) -> str | None:
     Called by whoever settles a slice, and by the sweeper; repeating it is harmless. Returns the outcome's status, or
     ``None`` while the run is open.
     """
-    if not state.exists(plan_name(run)):
+    plan = state.read(plan_name(run))
+    if plan is None:
         return None
     counts: dict[str, int] = {}
     missing: list[dict[str, str]] = []
@@ -428,10 +429,9 @@ def close(run: str) -> str | None:
         if status in ("failed", "cancelled"):
             names = ("stream", "account", "error_kind")
             missing.append({"slice_id": slice_id_of(listed)} | {n: listed.metadata.get(n, "") for n in names})
+    if len(plan.data["slices"]) != sum(counts.values()):
+        return None  # the planner died before it made every slice; a redelivery or the sweeper makes the rest
     status = _outcome(counts)
-    planned = state.read(plan_name(run))
-    if planned is None or len(planned.data["slices"]) != sum(counts.values()):
-        return None  # the planner died before it made every slice; the redelivery or the sweeper makes the rest
     stored = _write_outcome(run, {"v": 1, "run_id": run, "source": source_of(run), "status": status, "slices": counts,
                                   "rows": rows, "aside": aside, "missing": missing})  # fmt: skip
     if counts.get("loaded") or counts.get("failed"):

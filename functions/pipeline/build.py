@@ -1,0 +1,173 @@
+"""What the dbt job does around dbt: claim a numbered build, register the loaded slices in it, settle it at the end.
+
+Every model of build N reads the slices with ``build <= N``, so all models see the same ones, however much is loaded in the
+meantime. Registration is one load job per build: per-slice writes would meet BigQuery's limits on table modifications.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pipeline import clients, runs, state, tables, transform
+from pipeline.errors import Rejected, Retryable
+from pipeline.journal import log
+from pipeline.state import Conflict
+
+MARGIN_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A claimed build. ``since``: the last build that was complete; what changed lies in ``(since, number]``."""
+
+    number: int
+    since: int
+    token: str
+    select: tuple[str, ...]
+    full_refresh: bool
+
+
+def claim(timeout_seconds: int) -> Build | None:
+    """Claim the next build and take all wants; ``None`` when another job holds a living claim.
+
+    Wants are merged: one that selects nothing wants everything, and one full refresh makes the build one.
+    """
+    for _ in range(20):
+        stored = transform.read()
+        data = stored.data
+        if transform.is_building(data):
+            return None
+        number = data["build"] + 1
+        # A killed build left its claim behind, and in it the wants that it took.
+        wants = [*(data["building"] or {}).get("wants", []), *data["wants"]]
+        token = uuid.uuid4().hex
+        lease_until = (runs.now() + timedelta(seconds=timeout_seconds + MARGIN_SECONDS)).isoformat()
+        selected = all(want["select"] for want in wants) and bool(wants)
+        build = Build(
+            number,
+            data["done_build"],
+            token,
+            tuple(sorted({name for want in wants for name in want["select"]})) if selected else (),
+            any(want["full_refresh"] for want in wants),
+        )
+        taken = [*data["taken"], *(want["id"] for want in wants)][-transform.TAKEN_KEPT :]
+        building = {"build": number, "token": token, "lease_until": lease_until, "wants": wants}
+        try:
+            state.replace(stored, {**data, "build": number, "building": building, "wants": [], "taken": taken})
+        except Conflict:
+            continue
+        log("build", f"build {number} claimed", build=number, since=build.since, wants=len(wants))
+        return build
+    raise Retryable("the claim of a build keeps losing")
+
+
+def register(build: Build) -> int:
+    """Register every slice loaded since the last build, and every failure, in one load job each. Returns the slices.
+
+    A job killed between loading and deleting the markers leaves them for the next build; readers take a slice's
+    smallest build.
+    """
+    count = _register(build, "loaded/", tables.SLICES)
+    _register(build, "failures/", tables.FAILURES)
+    return count
+
+
+def _register(build: Build, prefix: str, table: tables.Table) -> int:
+    markers = list(state.listing(prefix))
+    if not markers:
+        return 0
+    known = {column.name for column in table.columns}
+    rows = []
+    for marker in markers:
+        stored = state.read(marker.name)
+        if stored is not None:
+            rows.append({name: value for name, value in stored.data.items() if name in known} | {"build": build.number})
+    text = "\n".join(json.dumps(row) for row in rows) + "\n"
+    name = f"builds/{build.number}/{table.name}.jsonl"
+    clients.state_bucket().blob(name).upload_from_string(text, timeout=state.TIMEOUT_SECONDS)
+    _load(f"{table.name}-{build.number}-{build.token[:8]}", name, table, len(rows))
+    for marker in markers:
+        state.delete(marker.name)
+    log("build", f"{len(rows)} {table.name} registered", build=build.number, rows=len(rows))
+    return len(rows)
+
+
+def _load(job_id: str, name: str, table: tables.Table, rows: int) -> None:
+    from google.cloud import bigquery
+
+    config = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+        schema=[bigquery.SchemaField(column.name, column.type) for column in table.columns],
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+        max_bad_records=0,
+    )
+    uri = f"gs://{clients.state_bucket().name}/{name}"
+    target = f"{clients.project()}.{tables.DATASET}.{table.name}"
+    job = clients.bigquery().load_table_from_uri(
+        uri, target, job_id=job_id, location=clients.location(), project=clients.project(), job_config=config
+    )
+    job.result()
+    if job.output_rows != rows:
+        raise Rejected(
+            f"{job_id} registered {job.output_rows} of {rows} rows",
+            kind="row_count",
+            next_step=f"Compare {uri} with {target}.",
+        )
+
+
+def finish(build: Build, *, complete: bool) -> None:
+    """Settle the build and ask for the next one if wants came in meanwhile.
+
+    Only a complete build (all models, none failed or skipped, nothing selected) moves ``done_build``: a later one then
+    covers everything since. A build whose claim ran out while it worked settles nothing.
+    """
+    for _ in range(20):
+        stored = transform.read()
+        data = stored.data
+        if (data["building"] or {}).get("token") != build.token:
+            log("build", f"build {build.number} was taken over", severity="WARNING", build=build.number)
+            return
+        done = build.number if complete and not build.select else data["done_build"]
+        try:
+            settled = state.replace(stored, {**data, "building": None, "done_build": done})
+        except Conflict:
+            continue
+        log("build", f"build {build.number} {'complete' if complete else 'failed'}", build=build.number,
+            severity="INFO" if complete else "ERROR")  # fmt: skip
+        if settled.data["wants"]:
+            runs.publish("transform", {"v": 1, "kind": "transform", **settled.data["wants"][0]})
+        return
+    raise Retryable("the end of a build keeps losing")
+
+
+def keep_artifacts(build: Build, folder: Path, names: Sequence[str]) -> None:
+    """Keep dbt's artifacts beside the build, whatever became of it."""
+    for name in names:
+        path = folder / name
+        if path.exists():
+            blob = clients.state_bucket().blob(f"builds/{build.number}/artifacts/{name}")
+            blob.upload_from_filename(str(path), timeout=300)
+
+
+def results_rows(build: Build, results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows for ``audit.dbt_results`` out of dbt's run results: one per node of the build."""
+    generated_at = results["metadata"]["generated_at"]
+    return [
+        {
+            "build": build.number,
+            "node": result["unique_id"],
+            "status": result["status"],
+            "seconds": round(result["execution_time"], 3),
+            "failures": result.get("failures"),
+            "message": result.get("message"),
+            "finished_at": generated_at,
+        }
+        for result in results["results"]
+    ]

@@ -1,0 +1,168 @@
+"""Records of one file to payloads, compiled for its header: whole columns at a time, remembering what was converted before.
+
+The work per cell decides how fast a file is read, so plain text columns are not touched at all, and a typed column is one
+``map`` over a dictionary that fills itself. Only a page that holds something wrong is gone through row by row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.csv_records import Batch
+from pipeline.csv_text import readable
+from pipeline.csv_values import Converter, Unreadable, ValueFormat, converter
+from pipeline.sources import Aside
+
+MEMORY_VALUES = 20_000
+"""Converted values remembered per column; a column of more distinct values forgets them and starts again."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundColumn:
+    """A field and the columns of this file that it comes from; more than one are joined, the empty ones left out."""
+
+    field: str
+    type: str
+    required: bool
+    indexes: tuple[int, ...]
+    separator: str = " "
+    constant: str = ""
+    """The value where the file has none."""
+
+
+@dataclass(slots=True)
+class Converted:
+    """Payloads with their lines, what is set aside, and how often each unknown column held something."""
+
+    rows: list[Mapping[str, Any]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    aside: list[Aside] = field(default_factory=list)
+    unknown_fields: dict[str, int] = field(default_factory=dict)
+
+
+class _Memory(dict[str, str | None]):
+    """Converted values by their cell. ``None`` stands for an unreadable one, and sets ``failed``."""
+
+    def __init__(self, convert: Converter) -> None:
+        self.failed = False
+        self._convert = convert
+
+    def __missing__(self, cell: str) -> str | None:
+        if not cell:
+            return ""
+        try:
+            value = self._convert(cell)
+        except Unreadable:
+            self.failed = True
+            return None  # not remembered: the next one must set ``failed`` again
+        if len(self) >= MEMORY_VALUES:
+            self.clear()
+        self[cell] = value
+        return value
+
+
+class RowConverter:
+    """Compiled for one file. ``names`` are its (unique) column names, ``unknown`` the indexes that go under ``_extra``."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        columns: Sequence[BoundColumn],
+        unknown: Sequence[int],
+        form: ValueFormat,
+        delimiter: str = ",",
+    ) -> None:
+        self._names = names
+        self._delimiter = delimiter
+        self._columns = columns
+        self._fields = tuple(column.field for column in columns)
+        self._unknown = tuple(unknown)
+        self._memories: list[_Memory | None] = []
+        for column in columns:
+            convert = converter(column.field, column.type, form)
+            self._memories.append(_Memory(convert) if convert else None)
+
+    def convert(self, batch: Batch) -> Converted:
+        """Every record becomes a payload or is set aside; their numbers add up to the batch's."""
+        records, lines = batch.records, batch.lines
+        out = Converted()
+        if not records:
+            return out
+        cells = list(zip(*records, strict=True))
+        values: list[Sequence[str | None]] = []
+        bad: dict[int, tuple[str, BoundColumn]] = {}
+        for column, memory in zip(self._columns, self._memories, strict=True):
+            value = self._column(column, cells, len(records))
+            if memory is not None:
+                memory.failed = False
+                value = list(map(memory.__getitem__, value))
+                if memory.failed:
+                    for index, item in enumerate(value):
+                        if item is None:
+                            bad.setdefault(index, (f"unreadable_{column.type}", column))
+            if column.constant:
+                value = [item or (column.constant if item == "" else item) for item in value]
+            if column.required and "" in map(_stripped, value):
+                for index, item in enumerate(value):
+                    if _stripped(item) == "":
+                        bad.setdefault(index, ("missing_required", column))
+            values.append(value)
+        rows = self._payloads(values, len(records))
+        self._add_unknown(rows, cells, bad, out)
+        if bad:
+            good = [index for index in range(len(records)) if index not in bad]
+            out.aside = [self._aside(batch, index, *bad[index]) for index in sorted(bad)]
+            out.rows, out.lines = [rows[index] for index in good], [lines[index] for index in good]
+        else:
+            out.rows, out.lines = list(rows), lines
+        return out
+
+    def _column(self, column: BoundColumn, cells: Sequence[Sequence[str]], count: int) -> Sequence[str]:
+        if not column.indexes:
+            return [""] * count
+        if len(column.indexes) == 1:
+            return cells[column.indexes[0]]
+        parts = zip(*(cells[index] for index in column.indexes), strict=True)
+        return [column.separator.join(filter(None, map(str.strip, part))) for part in parts]
+
+    def _payloads(self, values: Sequence[Sequence[str | None]], count: int) -> list[dict[str, Any]]:
+        fields = self._fields
+        if not fields:
+            return [{} for _ in range(count)]
+        if all(map(all, values)):
+            return [dict(zip(fields, row, strict=True)) for row in zip(*values, strict=True)]
+        return [{name: value for name, value in zip(fields, row, strict=True) if value} for row in zip(*values, strict=True)]
+
+    def _add_unknown(
+        self, rows: list[dict[str, Any]], cells: Sequence[Sequence[str]], bad: Mapping[int, Any], out: Converted
+    ) -> None:
+        for index in self._unknown:
+            name = self._names[index]
+            out.unknown_fields[name] = 0
+            if not any(cells[index]):
+                continue
+            for position, cell in enumerate(cells[index]):
+                if cell:
+                    rows[position].setdefault("_extra", {})[name] = cell
+                    out.unknown_fields[name] += position not in bad
+
+    def _aside(self, batch: Batch, index: int, reason: str, column: BoundColumn) -> Aside:
+        record = batch.records[index]
+        name = column.field if not column.indexes else self._names[column.indexes[0]]
+        value = column.separator.join(record[position] for position in column.indexes)
+        return Aside(reason, raw_record(record, self._delimiter), batch.lines[index], name, value or None)
+
+
+def _stripped(value: str | None) -> str | None:
+    return value and value.strip()
+
+
+def raw_record(record: Sequence[str], delimiter: str) -> str:
+    """A record as a line again, for showing a row whose cells were fine but whose values were not."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="").writerow(record)
+    return readable(text.getvalue())

@@ -1,0 +1,284 @@
+"""Cells of a file to canonical text: what a person or a spreadsheet wrote, in the one form that silver casts.
+
+===========  ==============================================================================================
+decimal      digits with ``.``, a leading ``-`` where negative; no exponent, no grouping, no currency
+integer      digits, a leading ``-``; ``17850.0`` is an integer, ``1.5`` is not
+boolean      ``true`` or ``false``
+date         ``yyyy-mm-dd``, the day as written
+timestamp    ``yyyy-mm-ddThh:mm:ss[.ffffff]Z`` in UTC; a time without zone is read in the file's zone
+string       untouched
+===========  ==============================================================================================
+
+A converter takes a non-empty cell. It returns ``""`` for a word that means "no value", and raises :class:`Unreadable` for
+what it cannot read: nothing is rounded, completed or guessed here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+Converter = Callable[[str], str]
+
+NULL_WORDS = frozenset({"null", "none", "nil", "nan", "nat", "n/a", "na", "#n/a", "\\n", "-", "--", "(not set)"})
+"""Cells of a typed column that mean "no value", in any case. A text column keeps them unless the preset lists them."""
+ZERO_DATES = frozenset({"0000-00-00", "0000-00-00 00:00:00", "00/00/0000"})
+TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1", "1.0", "on", "x", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí", "sì", "sim"})
+FALSE_WORDS = frozenset({"false", "f", "no", "n", "0", "0.0", "off", "nein", "falsch", "non", "faux", "nee", "não"})
+MONTHS = {
+    name[:length]: number
+    for number, name in enumerate(
+        ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"],
+        start=1,
+    )
+    for length in range(3, len(name) + 1)
+}
+_SPACES = " \u00a0\u202f\u2009"
+_GROUPING = {" ": f"[{_SPACES}]", "'": "['\u2019]"}
+_MARK = r"(?:[A-Z]{3}|[A-Z]{0,3}[$€£¥₹₩₺₽₴₫₱₪฿]|kr\.?|zł|Kč|Ft|lei|CHF|Fr\.)"
+
+_PLAIN_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_SCIENTIFIC = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
+_DATE = re.compile(
+    r"""(?: (?P<a>[0-9]{1,4}) (?P<mark>[-/.]) (?P<b>[0-9]{1,2}) (?P=mark) (?P<c>[0-9]{1,4})
+          | (?P<day>[0-9]{1,2}) [ -] (?P<month>[A-Za-z]{3,9})\.? ,?[ -] (?P<year>[0-9]{4})
+          | (?P<month2>[A-Za-z]{3,9})\.? [ ] (?P<day2>[0-9]{1,2}) (?:st|nd|rd|th)? ,? [ ] (?P<year2>[0-9]{4}) )
+        (?: (?:T|,?[ ]|[ ]at[ ]) (?P<h>[0-9]{1,2}) : (?P<m>[0-9]{2}) (?: : (?P<s>[0-9]{2}) (?: [.,] (?P<f>[0-9]{1,9}) )? )?
+            (?: [ \u202f]? (?P<half>[AaPp]) \.? [Mm]\.? )?
+            [ ]? (?P<zone> Z | UTC | GMT | (?:UTC|GMT)? [+-][0-9]{2} (?: :?[0-9]{2} )? )? )?""",
+    re.VERBOSE,
+)
+_EARLIEST_YEAR, _LATEST_YEAR = 1000, 9999
+
+
+class Unreadable(ValueError):
+    """A cell that is not what its column says. The row is set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueFormat:
+    """How a file writes values. ``date_orders`` (``dmy``, ``mdy``, ``ymd``) is by field; ``""`` is every other field's."""
+
+    decimal: str = "."
+    thousands: str = ""
+    date_orders: Mapping[str, str] = field(default_factory=dict)
+    time_zone: str = "Etc/UTC"
+    true_values: Sequence[str] = ()
+    false_values: Sequence[str] = ()
+    null_values: Sequence[str] = ()
+    currency_marks: bool = False
+    spreadsheet_guards: bool = False
+    """Text protected from a spreadsheet (``'0123``, ``="0123"``) loses its protection in text columns too."""
+
+
+def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | None:
+    """The converter of one column, ``None`` where the text stays as it is."""
+    nulls = frozenset(word.casefold() for word in form.null_values)
+    if type_ == "string":
+        return _text(nulls, form.spreadsheet_guards) if nulls or form.spreadsheet_guards else None
+    order = form.date_orders.get(field_name) or form.date_orders.get("")
+    zone = timezone.utc if form.time_zone in ("Etc/UTC", "UTC") else ZoneInfo(form.time_zone)  # noqa: UP017
+    read: Converter
+    if type_ == "decimal":
+        read = decimal_reader(form.decimal, form.thousands, form.currency_marks)
+    elif type_ == "integer":
+        read = _integer(decimal_reader(form.decimal, form.thousands, form.currency_marks))
+    elif type_ == "boolean":
+        read = _boolean(form.true_values, form.false_values)
+    elif type_ == "date":
+        read = lambda text: read_date(text, order)  # noqa: E731
+    elif type_ == "timestamp":
+        read = lambda text: read_timestamp(text, order, zone)  # noqa: E731
+    else:
+        return None
+    nothing = nulls | NULL_WORDS | (ZERO_DATES if type_ in ("date", "timestamp") else frozenset())
+
+    def convert(text: str) -> str:
+        cell = unguarded(text.strip().strip(_SPACES))
+        return "" if not cell or cell.casefold() in nothing else read(cell)
+
+    return convert
+
+
+def unguarded(text: str) -> str:
+    """``'0123`` and ``="0123"`` without the marks that keep a spreadsheet from reading them as numbers or formulas.
+
+    An apostrophe is such a mark before a digit, a sign or ``@`` alone: ``'s-Hertogenbosch`` is a town.
+    """
+    if text[:1] == "'" and text[1:2] in tuple("0123456789+-=@"):
+        return text[1:]
+    if text[:2] == '="' and text[-1] == '"' and len(text) > 2:
+        return text[2:-1]
+    return text
+
+
+def _text(nulls: frozenset[str], guards: bool) -> Converter:
+    def convert(text: str) -> str:
+        cell = unguarded(text) if guards else text
+        return "" if cell.strip().casefold() in nulls else cell
+
+    return convert
+
+
+def decimal_reader(mark: str, thousands: str, currency_marks: bool) -> Converter:
+    """Reader of decimals written with these marks. ``(12.00)``, ``12.00-`` and a Unicode minus are negative."""
+    group = _GROUPING.get(thousands, re.escape(thousands)) if thousands else ""
+    point = re.escape(mark)
+    # Groups of two are India's; the last group always has three digits.
+    whole = rf"(?:[0-9]+|[0-9]{{1,3}}(?:{group}[0-9]{{2,3}})*{group}[0-9]{{3}})" if group else "[0-9]+"
+    number = re.compile(rf"(?P<whole>{whole})?(?:{point}(?P<part>[0-9]*))?")
+    money = re.compile(rf"(?P<sign>-)?(?:{_MARK})?[{_SPACES}]?(?P<rest>.*?)[{_SPACES}]?(?:{_MARK})?", re.DOTALL)
+    digits = re.compile(r"[^0-9]")
+
+    def read(text: str) -> str:
+        if mark == "." and _PLAIN_DECIMAL.fullmatch(text):
+            return text
+        cell = text.replace("\u2212", "-")
+        negative = cell[0] == "(" and cell[-1] == ")"
+        if negative:
+            cell = cell[1:-1]
+        if currency_marks and (found := money.fullmatch(cell)):
+            cell = (found["sign"] or "") + found["rest"]
+        if cell[:1] in ("-", "+"):
+            negative ^= cell[0] == "-"
+            cell = cell[1:].lstrip(_SPACES)
+        elif cell[-1:] == "-":
+            negative = not negative
+            cell = cell[:-1]
+        match = number.fullmatch(cell)
+        if match and (match["whole"] or match["part"]):
+            value = digits.sub("", match["whole"] or "") or "0"
+            if match["part"]:
+                value += f".{match['part']}"
+        elif _SCIENTIFIC.fullmatch(plain := cell.replace(mark, ".")):
+            value = format(Decimal(plain), "f")
+        else:
+            raise Unreadable(text)
+        return f"-{value}" if negative else value
+
+    return read
+
+
+def _integer(read_decimal: Converter) -> Converter:
+    def read(text: str) -> str:
+        if text.isascii() and text.isdigit():
+            return text.lstrip("0") or "0"
+        value = read_decimal(text)
+        whole, _, part = value.partition(".")
+        if part.strip("0"):
+            raise Unreadable(text)
+        sign, digits = ("-", whole[1:]) if whole[0] == "-" else ("", whole)
+        digits = digits.lstrip("0")
+        return sign + digits if digits else "0"
+
+    return read
+
+
+def _boolean(true_values: Sequence[str], false_values: Sequence[str]) -> Converter:
+    # Words that the preset declares take precedence over the list of this module, whichever side they are on.
+    words = dict.fromkeys(TRUE_WORDS, "true") | dict.fromkeys(FALSE_WORDS, "false")
+    words |= {word.casefold(): "true" for word in true_values} | {word.casefold(): "false" for word in false_values}
+
+    def read(text: str) -> str:
+        value = words.get(text.casefold())
+        if value is None:
+            raise Unreadable(text)
+        return value
+
+    return read
+
+
+def read_date(text: str, order: str | None) -> str:
+    """The day as written; a time of day behind it is dropped, never converted to another zone."""
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return _compact(text).date().isoformat()
+    return _day(match, order, text).isoformat()
+
+
+def read_timestamp(text: str, order: str | None, zone: tzinfo) -> str:
+    """The instant in UTC. A day alone is its midnight; a time that a clock change repeats is the first of the two."""
+    try:
+        moment = datetime.fromisoformat(text) if text[4:5] == "-" else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        match = _DATE.fullmatch(text)
+        moment = _moment(match, order, text) if match else _compact(text)
+    if not _EARLIEST_YEAR < moment.year < _LATEST_YEAR:
+        raise Unreadable(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    if moment.tzinfo is not timezone.utc:  # noqa: UP017
+        moment = moment.astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def _compact(text: str) -> datetime:
+    """``20201124``, ``20201124T120000Z``. Eight digits in another order give no year of an export, and are refused."""
+    if len(text) < 8 or not text[:8].isdigit() or not "1900" <= text[:4] <= "2199" or text[8:9] not in ("", "T"):
+        raise Unreadable(text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise Unreadable(text) from None
+
+
+def _day(match: re.Match[str], order: str | None, text: str) -> date:
+    if match["a"]:
+        a, b, c = match["a"], match["b"], match["c"]
+        if len(a) == 4:
+            order = "ymd"
+        elif order is None and match["mark"] == "." and len(c) == 4:
+            order = "dmy"  # nobody writes the month first with dots
+        if order is None:
+            raise Unreadable(text)
+        by_letter = dict(zip(order, (a, b, c), strict=True))
+        year, month, day = _year(by_letter["y"], text), int(by_letter["m"]), int(by_letter["d"])
+    else:
+        year = int(match["year"] or match["year2"])
+        month = MONTHS.get((match["month"] or match["month2"]).lower(), 0)
+        day = int(match["day"] or match["day2"])
+    try:
+        return date(year, month, day)
+    except ValueError:
+        raise Unreadable(text) from None
+
+
+def _year(digits: str, text: str) -> int:
+    """Two digits as POSIX reads them: 69 to 99 are of the last century."""
+    if len(digits) == 4:
+        return int(digits)
+    if len(digits) != 2:
+        raise Unreadable(text)
+    return int(digits) + (1900 if digits >= "69" else 2000)
+
+
+def _moment(match: re.Match[str], order: str | None, text: str) -> datetime:
+    day = _day(match, order, text)
+    if match["h"] is None:
+        return datetime(day.year, day.month, day.day)
+    hour = int(match["h"])
+    if half := match["half"]:
+        if not 1 <= hour <= 12:
+            raise Unreadable(text)
+        hour = hour % 12 + (12 if half in "pP" else 0)
+    micros = int((match["f"] or "").ljust(6, "0")[:6])
+    try:
+        moment = datetime(day.year, day.month, day.day, hour, int(match["m"]), int(match["s"] or 0), micros)
+    except ValueError:
+        raise Unreadable(text) from None
+    offset = (match["zone"] or "").removeprefix("UTC").removeprefix("GMT")
+    if not match["zone"]:
+        return moment
+    if offset in ("", "Z"):
+        return moment.replace(tzinfo=UTC)
+    minutes = int(offset[1:3]) * 60 + int(offset[3:].lstrip(":") or 0)
+    shift = timedelta(minutes=-minutes if offset[0] == "-" else minutes)
+    if abs(shift) >= timedelta(days=1):
+        raise Unreadable(text)
+    return moment.replace(tzinfo=timezone(shift))

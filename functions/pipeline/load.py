@@ -1,0 +1,197 @@
+"""A manifest becomes rows in BigQuery, exactly once.
+
+The load job's id is made of the slice and the number of the try, so a second delivery meets the first one's job instead of
+loading again. BigQuery's load jobs are atomic: a failed one left nothing behind, and only then does the number grow.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pipeline import bronze, clients, contract, runs, state, tables
+from pipeline.errors import Rejected, Retryable, Wait
+from pipeline.events import Delivery
+from pipeline.journal import log, timed
+from pipeline.runs import Slice
+from pipeline.state import Conflict
+
+if TYPE_CHECKING:
+    from google.cloud.bigquery import LoadJob
+
+PASSING_REASONS = frozenset({"backendError", "internalError", "rateLimitExceeded", "jobBackendError", "jobInternalError"})
+"""Error reasons after which the same load is tried again (cloud.google.com/bigquery/docs/error-messages)."""
+QUOTA_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One load job of a slice: its rows into the stream's table, or its set-aside rows into ``set_aside``."""
+
+    prefix: str
+    table: str
+    columns: tuple[tables.Column, ...]
+    parts: Sequence[bronze.Part]
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+
+def handle(delivery: Delivery) -> None:
+    """A manifest was finalized. Every step can be repeated; a redelivery goes through all of them."""
+    started = time.monotonic()
+    names = bronze.parse_manifest_name(delivery.attributes.get("objectId", ""))
+    if not delivery.is_finalize or names is None:
+        log("load", f"not a manifest: {delivery.attributes.get('objectId')!r}", severity="WARNING")
+        return
+    run, slice_id = names
+    manifest = bronze.read_manifest(run, slice_id)
+    if manifest is None:
+        log("load", "the manifest is gone", severity="WARNING", run_id=run, slice_id=slice_id)
+        return
+    piece = runs.read_slice(run, slice_id) or _rebuild(manifest)
+    if piece.status != "loaded":
+        try:
+            _load(piece, manifest, started)
+        except Rejected as error:
+            runs.fail(piece, kind=error.kind, message=error.message, next_step=error.next_step)
+        except Wait as wait:
+            until = (runs.now() + timedelta(seconds=wait.seconds)).isoformat()
+            piece.change(status="extracted", not_before=until)
+            log("load", str(wait), severity="WARNING", run_id=run, slice_id=slice_id)
+            return
+        except Conflict:
+            raise Retryable(f"{slice_id} was changed while it was loaded") from None
+    runs.release(run, contract.load().source(manifest["source"]).parallel_slices)
+    runs.close(run)
+
+
+def _load(piece: Slice, manifest: Mapping[str, Any], started: float) -> None:
+    """Load rows and set-aside rows, leave the registration for the next build, set the slice ``loaded``."""
+    names = {name: manifest[name] for name in ("run_id", "slice_id", "source", "stream", "account")}
+    with timed("load", "loaded", rows=manifest["rows"], aside=manifest["aside"], **names):
+        for load in loads_of(manifest):
+            _run_job(piece, load, started)
+        register(manifest)
+        known = {name: manifest[name] for name in ("rows", "aside", "as_of")}
+        piece.change(status="loaded", **known, checkpoint=None, lease_until=None, not_before=None, error=None)
+
+
+def loads_of(manifest: Mapping[str, Any]) -> list[Load]:
+    """The load jobs that a manifest needs: none for a slice without rows, since a job without URIs is an error."""
+    stream = f"{manifest['source']}__{manifest['stream']}"
+    parts, asides = bronze.from_json(manifest["parts"]), bronze.from_json(manifest["asides"])
+    wanted = (
+        Load("load", stream, tables.ROW_COLUMNS, parts),
+        Load("aside", tables.SET_ASIDE.name, tables.SET_ASIDE_COLUMNS, asides),
+    )
+    return [load for load in wanted if load.rows]
+
+
+def register(manifest: Mapping[str, Any]) -> None:
+    """Leave the row by which the next build will know of the slice (see ``build.register``)."""
+    names = ("run_id", "slice_id", "source", "mode", "file_name", "file_sha256", "file_at", "as_of", "rows", "aside")
+    row = {name: manifest[name] for name in names} | {
+        "stream": f"{manifest['source']}.{manifest['stream']}",
+        "account_id": manifest["account"],
+        "window_from": manifest["from"],
+        "window_to": manifest["to"],
+        "non_rows": manifest["non_rows"] or 0,
+        "bytes": manifest["bytes"],
+        "contract": manifest["contract"],
+        "unknown_fields": manifest["unknown_fields"] or {},
+        "api": manifest["api"],
+    }
+    state.create(f"loaded/{manifest['slice_id']}.json", row)
+
+
+def _run_job(piece: Slice, load: Load, started: float) -> None:
+    """Have a load done once. Raises :class:`Retryable` (still running, or a passing error), :class:`Wait` (quota) or
+    :class:`Rejected` (the load was refused)."""
+    number = piece.data["load"]["n"]
+    job = _insert_or_get(f"{load.prefix}-{piece.id}-{number}", load, piece)
+    try:
+        job.result(timeout=max(1.0, started + clients.timeout_seconds() - 30 - time.monotonic()))
+    except concurrent.futures.TimeoutError:
+        raise Retryable(f"{job.job_id} is still running") from None
+    except Exception as error:
+        if job.error_result is None:
+            if clients.is_transient(error):
+                raise Retryable(f"{job.job_id}: {error}") from error
+            raise
+        _refused(piece, job, number)
+    if job.output_rows != load.rows:
+        raise Rejected(
+            f"{job.job_id} loaded {job.output_rows} rows into {load.table}, the manifest says {load.rows}",
+            kind="row_count",
+            next_step="Compare the parts in the manifest with the job, then reload the table.",
+        )
+
+
+def _insert_or_get(job_id: str, load: Load, piece: Slice) -> LoadJob:
+    """Insert the job; if the id is taken it is ours, so look at that one. Job ids are per location."""
+    from google.api_core.exceptions import Conflict as AlreadyExists
+    from google.cloud import bigquery
+
+    client = clients.bigquery()
+    config = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+        schema=[bigquery.SchemaField(column.name, column.type) for column in load.columns],
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+        max_bad_records=0,
+        labels={"source": piece.data["source"], "stream": piece.data["stream"], "step": "load"},
+    )
+    target = f"{clients.project()}.{tables.DATASET}.{load.table}"
+    uris = [bronze.uri(part.name) for part in load.parts]
+    try:
+        job: LoadJob = client.load_table_from_uri(
+            uris, target, job_id=job_id, location=clients.location(), project=clients.project(), job_config=config
+        )
+    except AlreadyExists:
+        job = client.get_job(job_id, location=clients.location(), project=clients.project())
+    return job
+
+
+def _refused(piece: Slice, job: LoadJob, number: int) -> None:
+    """Decide what a failed job means. Always raises."""
+    reason = (job.error_result or {}).get("reason", "")
+    said = "; ".join(error.get("message", "") for error in (job.errors or [])[:3])
+    if reason in PASSING_REASONS or reason == "quotaExceeded":
+        piece.change(load={"n": number + 1})  # a new id, because this one is spent
+        if reason == "quotaExceeded":
+            raise Wait(QUOTA_SECONDS, f"{job.job_id}: {said}")
+        raise Retryable(f"{job.job_id}: {reason}: {said}")
+    raise Rejected(
+        f"{job.job_id} was refused: {reason}: {said}",
+        kind="load_refused",
+        next_step="The objects in bronze are intact. Mend the table or the row named above, then retry the run.",
+    )
+
+
+def _rebuild(manifest: Mapping[str, Any]) -> Slice:
+    """The state of a slice whose state object is gone: everything that matters stands in its manifest."""
+    names = ("run_id", "slice_id", "source", "stream", "account", "mode", "from", "to", "request", "contract", "as_of")
+    data = {name: manifest[name] for name in names} | {
+        "v": 1,
+        "identity": "",
+        "status": "extracted",
+        "epoch": 0,
+        "attempts": 0,
+        **dict.fromkeys(("token", "not_before", "published_at", "lease_until", "checkpoint", "error")),
+        "rows": manifest["rows"],
+        "aside": manifest["aside"],
+        "load": {"n": 1},
+    }
+    runs.create_slice(data)
+    piece = runs.read_slice(manifest["run_id"], manifest["slice_id"])
+    if piece is None:
+        raise Retryable(f"state of {manifest['slice_id']} cannot be rebuilt")
+    return piece
+
+

@@ -1,0 +1,69 @@
+"""Start the dbt job, once for however many asked.
+
+One object, ``transform.json``, holds the wants and the building in progress; both sides change it by compare-and-set, so no
+want can fall between "it is still running" and "it has just ended". The starter never notes "started": the job claims the
+build itself (``pipeline.build``), and a job that finds a living claim goes home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline import clients, runs, state
+from pipeline.errors import Retryable
+from pipeline.events import Delivery, Unreadable
+from pipeline.journal import log
+from pipeline.state import Conflict, Stored
+
+NAME = "transform.json"
+EMPTY: Mapping[str, Any] = {"v": 1, "build": 0, "done_build": 0, "building": None, "wants": [], "taken": []}
+TAKEN_KEPT = 200
+"""Ids of wants that builds took, remembered so that a redelivered want does not build again."""
+
+
+def handle(delivery: Delivery) -> None:
+    """A transform is wanted: note it, and start the job if none is building."""
+    if delivery.kind != "transform":
+        raise Unreadable(f"message kind {delivery.kind!r} does not belong on the topic 'transform'")
+    body = delivery.body
+    want = {"id": str(body["id"]), "select": list(body.get("select") or []), "full_refresh": bool(body.get("full_refresh"))}
+    current = add_want(want)
+    if is_due(current):
+        start_job()
+
+
+def read() -> Stored:
+    return state.create_or_read(NAME, dict(EMPTY))
+
+
+def add_want(want: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add a want unless it is there, or was taken. Returns the object as it then is."""
+    for _ in range(20):
+        stored = read()
+        wants = stored.data["wants"]
+        if want["id"] in stored.data["taken"] or any(other["id"] == want["id"] for other in wants):
+            return stored.data
+        try:
+            return state.replace(stored, {**stored.data, "wants": [*wants, dict(want)]}).data
+        except Conflict:
+            continue
+    raise Retryable(f"{NAME} keeps changing")
+
+
+def is_building(data: Mapping[str, Any]) -> bool:
+    """Whether a build holds a living claim. The lease of a killed job ends with the job's timeout."""
+    building = data["building"]
+    return building is not None and not runs.past(building["lease_until"])
+
+
+def is_due(data: Mapping[str, Any]) -> bool:
+    """Whether a job should start: something is wanted, or the last build died and left its wants undone."""
+    return (bool(data["wants"]) or data["building"] is not None) and not is_building(data)
+
+
+def start_job() -> None:
+    """Ask Cloud Run to execute the dbt job (run.googleapis.com v2, jobs.run)."""
+    job = clients.setting("PIPELINE_DBT_JOB")
+    operation = clients.run_jobs().run_job(name=job, timeout=state.TIMEOUT_SECONDS)
+    log("transform", "dbt job started", execution=operation.metadata.name)
