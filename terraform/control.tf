@@ -1,9 +1,9 @@
 # control: the HTTP API and console, the sweeper's route and the end of the dead letter topic.
 
-# What a sweep looks for in landing are names; this role lists them and opens none.
+# A sweep lists what lies in landing; a dry run and a retry read the heads of files, as the planner would.
 resource "google_storage_bucket_iam_member" "control_landing" {
   bucket = google_storage_bucket.landing.name
-  role   = "roles/storage.legacyBucketReader"
+  role   = "roles/storage.objectViewer"
   member = module.function["control"].member
 }
 

@@ -3,7 +3,7 @@
 data "archive_file" "functions" {
   type             = "zip"
   source_dir       = "${path.module}/../functions"
-  output_path      = "${path.module}/build/functions.zip"
+  output_path      = "${path.module}/.build/functions.zip"
   output_file_mode = "0644" # the same bytes whatever the umask of the machine
   excludes = [
     "**/__pycache__/**",

@@ -110,7 +110,8 @@ resource "google_pubsub_topic_iam_member" "storage" {
 
 locals {
   # function => topics. An ingest function releases slices to itself, repeats a lost manifest notification and, when it
-  # closes a run, asks for the transform. control re-sends whatever was lost. (start_dbt publishes nothing.)
+  # closes a run, asks for the transform. The loader closes runs and releases slices too. control asks for runs and
+  # re-sends whatever was lost. (start_dbt publishes nothing.)
   publishes = merge(
     { for source, function in local.ingest_of : function => [source, "manifests", "transform"] if function != null },
     {

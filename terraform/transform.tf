@@ -34,9 +34,9 @@ resource "google_cloud_run_v2_job" "dbt" {
         dynamic "env" {
           for_each = merge(local.environment, {
             PIPELINE_TIMEOUT_SECONDS     = tostring(local.contract.jobs.dbt.timeout_seconds)
+            PIPELINE_DBT_TARGET          = var.environment
             PIPELINE_REPORTING_CURRENCY  = var.reporting_currency
             PIPELINE_REPORTING_TIME_ZONE = var.reporting_time_zone
-            DBT_TARGET                   = var.environment
           })
           content {
             name  = env.key
