@@ -75,7 +75,7 @@ class _OpenPart:
     deflate: Any
     checksum: Any
     rows: int = 0
-    bytes: int = 0
+    size_bytes: int = 0
 
     def write(self, lines: bytes, rows: int) -> None:
         self._upload(self.deflate.compress(lines))
@@ -86,14 +86,16 @@ class _OpenPart:
         self.file.close()
         self.blob.reload(timeout=state.TIMEOUT_SECONDS)
         crc32c = base64.b64encode(self.checksum.digest()).decode()
-        if self.blob.crc32c != crc32c or self.blob.size != self.bytes:
-            raise Retryable(f"{self.blob.name}: stored {self.blob.size} bytes {self.blob.crc32c}, sent {self.bytes} {crc32c}")
-        return Part(self.blob.name, self.rows, self.bytes, crc32c)
+        if self.blob.crc32c != crc32c or self.blob.size != self.size_bytes:
+            raise Retryable(
+                f"{self.blob.name}: stored {self.blob.size} bytes {self.blob.crc32c}, sent {self.size_bytes} {crc32c}"
+            )
+        return Part(self.blob.name, self.rows, self.size_bytes, crc32c)
 
     def _upload(self, data: bytes) -> None:
         if data:
             self.checksum.update(data)
-            self.bytes += len(data)
+            self.size_bytes += len(data)
             self.file.write(data)
 
 
@@ -103,7 +105,7 @@ def _create(name: str) -> _OpenPart:
     blob = clients.bronze_bucket().blob(name, chunk_size=UPLOAD_CHUNK_BYTES)
     file = blob.open("wb", if_generation_match=0, content_type="application/gzip", timeout=state.TIMEOUT_SECONDS)
     deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-    return _OpenPart(blob, file, deflate, google_crc32c.Checksum())
+    return _OpenPart(blob, file, deflate, google_crc32c.Checksum())  # type: ignore[no-untyped-call]
 
 
 @dataclass(slots=True)
@@ -132,7 +134,7 @@ class SliceWriter:
         return sum(part.rows for part in self.asides) + (self._aside.rows if self._aside else 0)
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         return sum(part.bytes for part in (*self.parts, *self.asides))
 
     @property
@@ -142,7 +144,7 @@ class SliceWriter:
     @property
     def is_full(self) -> bool:
         """Whether the open part has reached its size and should be flushed."""
-        return self._rows is not None and (self._rows.rows >= PART_ROWS or self._rows.bytes >= PART_BYTES)
+        return self._rows is not None and (self._rows.rows >= PART_ROWS or self._rows.size_bytes >= PART_BYTES)
 
     def add(self, page: Page, file: str | None) -> None:
         """Append a page's rows, and set its bad ones aside. A row that cannot be written is set aside as well."""
@@ -279,7 +281,7 @@ def write_manifest(data: Mapping[str, Any], writer: SliceWriter, facts: Mapping[
         **{name: data[name] for name in ("as_of", "request", "contract")},
         "rows": writer.rows,
         "aside": writer.aside,
-        "bytes": writer.bytes,
+        "bytes": writer.size_bytes,
         "parts": as_json(writer.parts),
         "asides": as_json(writer.asides),
         **{name: facts.get(name) for name in known},

@@ -161,7 +161,7 @@ def _load(path: Path) -> Contract:
 
     try:
         raw = path.read_bytes()
-        data = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        data = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (a safe loader, the fast one where it is)
     except (OSError, yaml.YAMLError) as error:
         raise ContractError(f"{path.name}: cannot be read: {error}") from error
     check(data, SCHEMA_PATH, path.name)

@@ -165,13 +165,11 @@ class Extraction:
     def sleep(self, seconds: float, reason: str, attempts: int | None = None) -> None:
         """Keep what is safe, and let the sweeper wake the slice later. No instance waits."""
         until = (runs.now() + timedelta(seconds=seconds)).isoformat()
-        more = {} if attempts is None else {"attempts": attempts}
+        more: dict[str, Any] = {} if attempts is None else {"attempts": attempts}
         if self.cursor is not None:
             self.writer.flush()
             more["checkpoint"] = self._checkpoint()
-        self.piece.checkpoint(
-            self.token, status="waiting", not_before=until, published_at=None, lease_until=None, **more
-        )
+        self.piece.checkpoint(self.token, status="waiting", not_before=until, published_at=None, lease_until=None, **more)
         log("slice", f"waits until {until}: {reason}", severity="WARNING", run_id=self.piece.run, slice_id=self.piece.id)
 
     def _task(self) -> Task:

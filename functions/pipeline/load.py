@@ -154,7 +154,9 @@ def _insert_or_get(job_id: str, load: Load, piece: Slice) -> LoadJob:
             uris, target, job_id=job_id, location=clients.location(), project=clients.project(), job_config=config
         )
     except AlreadyExists:
-        job = client.get_job(job_id, location=clients.location(), project=clients.project())
+        job = client.get_job(  # type: ignore[assignment]  # our id: a load job
+            job_id, location=clients.location(), project=clients.project()
+        )
     return job
 
 
@@ -193,5 +195,3 @@ def _rebuild(manifest: Mapping[str, Any]) -> Slice:
     if piece is None:
         raise Retryable(f"state of {manifest['slice_id']} cannot be rebuilt")
     return piece
-
-

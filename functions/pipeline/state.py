@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
 TIMEOUT_SECONDS = 30
-_TOKEN = "_write"
+_MARK = "_write"
 
 
 class Conflict(Retryable):
@@ -118,13 +118,11 @@ def create_object(bucket: Bucket, name: str, data: Mapping[str, Any]) -> Stored 
         return None
 
 
-def _write(
-    bucket: Bucket, name: str, data: Mapping[str, Any], generation: int, metadata: Mapping[str, str] | None
-) -> Stored:
+def _write(bucket: Bucket, name: str, data: Mapping[str, Any], generation: int, metadata: Mapping[str, str] | None) -> Stored:
     from google.api_core.exceptions import NotFound, PreconditionFailed
 
     token = uuid.uuid4().hex
-    content = {**data, _TOKEN: token}
+    content = {**data, _MARK: token}
     blob: Blob = bucket.blob(name)
     if metadata is not None:
         blob.metadata = dict(metadata)
@@ -145,6 +143,6 @@ def _own_write(bucket: Bucket, name: str, token: str, error: Exception) -> Store
     blob = bucket.get_blob(name, timeout=TIMEOUT_SECONDS)
     if blob is not None:
         content = json.loads(blob.download_as_bytes(timeout=TIMEOUT_SECONDS))
-        if content.get(_TOKEN) == token:
+        if content.get(_MARK) == token:
             return Stored(name, content, int(blob.generation), blob.updated)
     raise Conflict(f"{name} was changed by somebody else") from error
