@@ -30,7 +30,7 @@ def text_of(*names: str) -> str:
 
 
 def settings_set(text: str) -> set[str]:
-    return set(re.findall(r"(?m)^\s*((?:PIPELINE|GOOGLE|DBT)_[A-Z_]+)\s*=", text))
+    return set(re.findall(r"(?<![\w.])((?:PIPELINE|GOOGLE)_[A-Z_]+)\s*=(?!=)", text))
 
 
 def settings_read(folder: Path) -> dict[str, str]:
