@@ -84,9 +84,7 @@ class Calls:
                 request.allow("ifGenerationMatch", "ifMetagenerationMatch")
                 return self._compose(request, bucket, name)
             case "POST", ["b", bucket, "o", name, "rewriteTo" | "copyTo" as verb, "b", to_bucket, "o", to_name]:
-                request.allow(
-                    *conditions.TARGET_PARAMETERS, *conditions.SOURCE_PARAMETERS, "sourceGeneration", "rewriteToken"
-                )
+                request.allow(*conditions.TARGET_PARAMETERS, *conditions.SOURCE_PARAMETERS, "sourceGeneration", "rewriteToken")
                 copied = self._copy(request, (bucket, name), (to_bucket, to_name))
                 return copied if verb == "copyTo" else _rewrite_answer(copied)
             case "GET", ["projects", project, "serviceAccount"]:

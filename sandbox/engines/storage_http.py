@@ -118,7 +118,7 @@ class StorageHandler(BaseHTTPRequestHandler):
             self.close_connection = True  # half a body is still under way: the connection cannot be used again
         self._send(response)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - names given by http.server
 
     def _send(self, response: Response) -> None:
         content = response.content
