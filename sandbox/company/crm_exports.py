@@ -18,7 +18,7 @@ from sandbox.company import crm_records as records
 from sandbox.company import dirt as dirty
 from sandbox.company.crm_records import stamp
 from sandbox.company.dirt import Dirt
-from sandbox.company.export_files import BLANK, ExportFile, Record, Row, Style
+from sandbox.company.export_files import NO_ROW, ExportFile, Record, Row, Style
 from sandbox.company.model import AS_OF, REPORTING_TIME_ZONE, Company, repeat_order_ids
 from sandbox.company.order_exports import CORRECTIONS, order_files
 from sandbox.company.trade import build_company, moment
@@ -143,7 +143,7 @@ def _contact_files(company: Company, view: _View, dirt: Dirt) -> list[ExportFile
     dirt.note("unknown_column", "a column that the contract does not know", ["lead_score"], "aud_schema_drift")
     dirty.old_versions(dirt, full, 12, "phone")
     dirty.repeat_rows(dirt, full, 20)
-    dirty.blank_lines(dirt, full, 4)
+    dirty.non_rows(dirt, full, 4)
     spare = [contact_id for contact_id in view.spare if contact_id not in moved]
     for row in dirt.take(dirty.rows_of(full, "contact_id", spare), 3):
         dirty.ragged(dirt, full, row)
@@ -185,14 +185,12 @@ def _ticket_files(company: Company, dirt: Dirt) -> list[ExportFile]:
             delta_rows.append(Row(states[-1]))
     full_day = _month_start(company.as_of) - timedelta(days=1)
     full = ExportFile(f"support_tickets_{full_day}.csv", "support_tickets", records.TICKET_FIELDS, full_rows, HELP_DESK)
-    delta = ExportFile(
-        f"support_tickets_{company.as_of}.csv", "support_tickets", records.TICKET_FIELDS, delta_rows, HELP_DESK
-    )
+    delta = ExportFile(f"support_tickets_{company.as_of}.csv", "support_tickets", records.TICKET_FIELDS, delta_rows, HELP_DESK)
     for row in dirt.take(full.rows, 1):
         dirty.missing(dirt, full, row, "ticket_id")
     for row in dirt.take([row for row in full.rows if row.record["ticket_id"]], 1):
         dirty.ragged(dirt, full, row)
-    dirty.blank_lines(dirt, delta, 2)
+    dirty.non_rows(dirt, delta, 2)
     return [full, delta]
 
 
@@ -229,7 +227,7 @@ def _rate_files(company: Company, dirt: Dirt) -> list[ExportFile]:
         day = min(date(year, 12, 31), company.as_of)
         file = ExportFile(f"exchange_rates_{day}.csv", "exchange_rates", records.RATE_FIELDS, yearly[year])
         spoiled = dirt.rng.sample([row for row in file.rows if row.record["currency"] in ("CHF", "PLN")], 2)
-        dirty.unreadable(dirt, file, spoiled[0], "rate", "#N/A")
+        dirty.unreadable(dirt, file, spoiled[0], "rate", "err")
         dirty.missing(dirt, file, spoiled[1], "rate")
         for row in dirt.rng.sample([row for row in file.rows if row.record["currency"] in ("USD", "GBP")], 2):
             right = Decimal(row.record["rate"])
@@ -246,12 +244,9 @@ def _rate_files(company: Company, dirt: Dirt) -> list[ExportFile]:
 
 
 def _unknown_file(company: Company, dirt: Dirt) -> ExportFile:
-    rows = [
-        Row({"member_no": str(number), "points": str(dirt.rng.randrange(900)), "tier": "blue"})
-        for number in range(1, 8)
-    ]
+    rows = [Row({"member_no": str(number), "points": str(dirt.rng.randrange(900)), "tier": "blue"}) for number in range(1, 8)]
     file = ExportFile(
-        f"loyalty_points_{company.as_of}.csv", None, ("member_no", "points", "tier"), [*rows, Row({}, BLANK)]
+        f"loyalty_points_{company.as_of}.csv", None, ("member_no", "points", "tier"), [*rows, Row({}, NO_ROW, [])]
     )
     dirt.note("unknown_file", "no preset knows the header; the file is set aside by its name", [file.name])
     return file
@@ -267,9 +262,7 @@ def presets_yaml() -> str:
         headers = [style.headers[field] for field in fields if field in style.headers]
         lines += [f"  - name: {name}", "    source: crm", f"    stream: {stream}", "    match:"]
         lines += [f"      headers: {json.dumps(headers, ensure_ascii=False)}", "    columns:"]
-        lines += [
-            f"      {field}: {json.dumps(style.headers.get(field, field), ensure_ascii=False)}" for field in fields
-        ]
+        lines += [f"      {field}: {json.dumps(style.headers.get(field, field), ensure_ascii=False)}" for field in fields]
         lines += [
             "    format:",
             f"      delimiter: {json.dumps(style.delimiter)}",

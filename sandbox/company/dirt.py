@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from sandbox.company import export_files
 from sandbox.company.crm_records import stamp
-from sandbox.company.export_files import BLANK, LOADS, MISSING, RAGGED, UNREADABLE, ExportFile, Record, Row
+from sandbox.company.export_files import LOADS, MISSING, NO_ROW, RAGGED, ExportFile, Record, Row
 from sandbox.company.model import Campaign
 
 T = TypeVar("T")
@@ -47,9 +48,7 @@ class Dirt:
 
     def take_orders(self, orders: Iterable[Record], count: float, fits: Callable[[Record], bool]) -> list[Record]:
         """Orders that fit and that nothing else has hit."""
-        taken = self.take(
-            [order for order in orders if order["order_id"] not in self.hit_orders and fits(order)], count
-        )
+        taken = self.take([order for order in orders if order["order_id"] not in self.hit_orders and fits(order)], count)
         self.hit_orders.update(order["order_id"] for order in taken)
         return taken
 
@@ -81,9 +80,7 @@ def spoil_contacts(
     for index in shared:
         everybody[index]["email"] = everybody[index - 1]["email"]
     # Two neighbours drawn give a chain of three contacts with one address.
-    dirt.note(
-        "shared_emails", "two or more contacts have one e-mail address", {everybody[i]["email"]: 0 for i in shared}
-    )
+    dirt.note("shared_emails", "two or more contacts have one e-mail address", {everybody[i]["email"]: 0 for i in shared})
     mixed = dirt.take(everybody, 150)
     for contact in mixed:
         contact["email"] = f" {contact['email'].title()}" if dirt.rng.random() < 0.2 else contact["email"].upper()
@@ -112,9 +109,7 @@ def spoil_orders(dirt: Dirt, orders: dict[str, Record], repeat: frozenset[str], 
     unknown = dirt.take_orders(everything, 12, is_guest)
     for number, order in enumerate(unknown, start=1):
         order["contact_id"] = f"99{number:05d}"
-    dirt.note(
-        "orders_of_unknown_contacts", "no export has the buyer", (o["order_id"] for o in unknown), "aud_missing_keys"
-    )
+    dirt.note("orders_of_unknown_contacts", "no export has the buyer", (o["order_id"] for o in unknown), "aud_missing_keys")
 
     def flag(is_repeat: bool) -> Callable[[Record], bool]:
         return lambda order: is_sale_to_contact(order) and (order["order_id"] in repeat) == is_repeat
@@ -130,9 +125,7 @@ def spoil_orders(dirt: Dirt, orders: dict[str, Record], repeat: frozenset[str], 
         (o["order_id"] for o in missed),
         "aud_repeat_flag",
     )
-    dirt.note(
-        "repeat_flag_false", "a first order flagged as a repeat one", (o["order_id"] for o in false), "aud_repeat_flag"
-    )
+    dirt.note("repeat_flag_false", "a first order flagged as a repeat one", (o["order_id"] for o in false), "aud_repeat_flag")
 
     strange = dirt.take_orders(everything, 8, lambda order: bool(order["campaign_id"]))
     for order in strange:
@@ -172,9 +165,7 @@ def spoil_items(dirt: Dirt, items: dict[str, list[Record]]) -> None:
     unknown = dirt.take(lines, 5)
     for number, line in enumerate(unknown, start=1):
         line["product_id"] = f"SKU-9{number:03d}"
-    dirt.note(
-        "unknown_products", "no snapshot has the product", (line["order_id"] for line in unknown), "aud_missing_keys"
-    )
+    dirt.note("unknown_products", "no snapshot has the product", (line["order_id"] for line in unknown), "aud_missing_keys")
     free = dirt.take([line for line in lines if line not in unknown], 4)
     for line in free:
         line |= {"product_id": "", "product_name": "Gift wrapping, by hand;\n2 sheets"}
@@ -224,12 +215,13 @@ def old_versions(dirt: Dirt, file: ExportFile, count: int, name: str) -> None:
         )
 
 
-def blank_lines(dirt: Dirt, file: ExportFile, count: int) -> None:
-    """Empty lines between rows and one at the end: no rows, and counted as such."""
+def non_rows(dirt: Dirt, file: ExportFile, count: int) -> None:
+    """Empty lines, lines of nothing but separators, and the header again: no rows, and counted as such."""
     for index in reversed(dirt.take(range(len(file.rows)), count)):
-        file.rows.insert(index, Row({}, BLANK))
-    file.rows.append(Row({}, BLANK))
-    dirt.note("blank_lines", "lines without any cell", [file.name])
+        cells = dirt.rng.choice(([], [""] * len(file.fields), file.header()))
+        file.rows.insert(index, Row({}, NO_ROW, cells))
+    file.rows.append(Row({}, NO_ROW, []))
+    dirt.note("non_rows", "empty lines, and the header in the middle of the file", [file.name])
 
 
 def ragged(dirt: Dirt, file: ExportFile, row: Row) -> None:
@@ -243,7 +235,7 @@ def ragged(dirt: Dirt, file: ExportFile, row: Row) -> None:
 def unreadable(dirt: Dirt, file: ExportFile, row: Row, name: str, text: str) -> None:
     """The field holds something that it cannot hold."""
     row.record = row.record | {name: text}
-    row.outcome, row.spoiled = UNREADABLE, name
+    row.outcome, row.spoiled = export_files.unreadable(name), name
     dirt.note(
         "unreadable_values",
         "a value that is not what its field says",

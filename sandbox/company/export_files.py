@@ -18,12 +18,11 @@ from zoneinfo import ZoneInfo
 Record = dict[str, str]
 
 LOADS = "loads"
-BLANK = "blank"
-RAGGED = "ragged"
-UNREADABLE = "unreadable"
-MISSING = "missing"
-"""What becomes of a row: it loads, it is no row at all, or it is set aside: with too many or too few cells, with a
-value that is not what its field says, or without a value that its field requires."""
+NO_ROW = "no_row"
+RAGGED = "ragged_row"
+MISSING = "missing_required"
+"""What becomes of a row: it loads, it is no row at all, or it is set aside, with too many or too few cells or without a
+value that its field requires (or for the reason that :func:`unreadable` names)."""
 
 DECIMAL_FIELDS = frozenset(
     [
@@ -74,7 +73,8 @@ class Style:
 
 @dataclass(slots=True)
 class Row:
-    """One row of a file. ``cells`` replaces what the record would give, for rows that no record can express.
+    """One row of a file. ``cells`` replaces what the record would give, for rows that no record can express; no cells
+    at all make an empty line.
 
     ``spoiled`` names the field because of which the row is set aside, empty where it is the row as a whole.
     """
@@ -110,7 +110,7 @@ class ExportFile:
         line = io.StringIO()
         writer = csv.writer(line, delimiter=self.style.delimiter, lineterminator=self.style.line_end)
         texts = []
-        for cells in [self.header(), *([] if row.outcome == BLANK else self.cells(row) for row in self.rows)]:
+        for cells in [self.header(), *map(self.cells, self.rows)]:
             writer.writerow(cells)
             texts.append(line.getvalue())
             line.seek(0)
@@ -125,6 +125,12 @@ class ExportFile:
     def write(self, folder: Path) -> None:
         """Writes the file into the folder, over one of the same name."""
         (folder / self.name).write_bytes(self.content())
+
+
+def unreadable(name: str) -> str:
+    """The reason why a row is set aside whose value in this field is not what the field says."""
+    kind = "decimal" if name in DECIMAL_FIELDS else "timestamp" if name.endswith("_at") else "date"
+    return f"unreadable_{kind}"
 
 
 def has_one_meaning(text: str, time_zone: str) -> bool:

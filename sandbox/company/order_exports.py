@@ -76,9 +76,7 @@ def order_files(
     return [*files, copy, late_file, *_item_files(company, items, corrections.items, dirt)]
 
 
-def _correct(
-    company: Company, orders: Mapping[str, Record], items: Mapping[str, list[Record]], dirt: Dirt
-) -> _Corrections:
+def _correct(company: Company, orders: Mapping[str, Record], items: Mapping[str, list[Record]], dirt: Dirt) -> _Corrections:
     result = _Corrections()
     now = {"updated_at": stamp(moment(company.as_of, 21 * 3600))}
     since = moment(company.as_of - timedelta(days=CORRECTION_DAYS))
@@ -168,7 +166,7 @@ def _lose_orders(dirt: Dirt, files: list[ExportFile]) -> None:
     for file in files[::3]:
         dirty.repeat_rows(dirt, file, 8)
     for file in files[1::4]:
-        dirty.blank_lines(dirt, file, 2)
+        dirty.non_rows(dirt, file, 2)
 
 
 def _spoil_newest_versions(dirt: Dirt, corrections: ExportFile, month: ExportFile) -> None:
@@ -178,13 +176,11 @@ def _spoil_newest_versions(dirt: Dirt, corrections: ExportFile, month: ExportFil
     for order_id in dirt.take([order_id for order_id in orders if order_id and order_id not in spared], 2):
         row = Row(dict(orders[order_id]))
         corrections.rows.append(row)
-        dirty.unreadable(dirt, corrections, row, "amount", "n/a")
+        dirty.unreadable(dirt, corrections, row, "amount", "tbd")
         dirt.note("bad_newest_versions", "the newest version is unreadable, the older one stays", [order_id])
 
 
-def _item_files(
-    company: Company, items: Mapping[str, list[Record]], corrected: list[Record], dirt: Dirt
-) -> list[ExportFile]:
+def _item_files(company: Company, items: Mapping[str, list[Record]], corrected: list[Record], dirt: Dirt) -> list[ExportFile]:
     yearly: dict[int, list[Row]] = defaultdict(list)
     for order in company.orders:
         yearly[order.order_at.year].extend(Row(dict(line)) for line in items[order.order_id])

@@ -105,9 +105,7 @@ def _campaigns(rng: random.Random, months: Sequence[date], as_of: date) -> tuple
             # As long as the ad platforms' own ids: more digits than a float keeps.
             campaign_id = f"{23 if channel == 'facebook' else 17}85{rng.randrange(10**13, 10**14)}"
         campaigns.append(
-            Campaign(
-                campaign_id, name, channel, objective, months[first], end_date, Decimal(budget), REPORTING_CURRENCY
-            )
+            Campaign(campaign_id, name, channel, objective, months[first], end_date, Decimal(budget), REPORTING_CURRENCY)
         )
     return tuple(campaigns)
 
@@ -176,9 +174,7 @@ def _sales(
     for number, (at, contact, is_guest) in enumerate(visits, start=1):
         market = MARKETS[contact.country]
         sold = [product for product in products if product.withdrawn_at is None or product.withdrawn_at > at]
-        lines = tuple(
-            _line(rng, position, rng.choice(sold), market) for position in range(1, draw(rng, LINE_COUNTS) + 1)
-        )
+        lines = tuple(_line(rng, position, rng.choice(sold), market) for position in range(1, draw(rng, LINE_COUNTS) + 1))
         goods = sum((line.total for line in lines), Decimal(0))
         shipping = market.shipping if goods < 80 * market.price_factor else Decimal(0)
         channel = draw(rng, catalogue.CHANNELS)
@@ -251,9 +247,7 @@ def _credit(sale: Order, at: datetime, number: int) -> Order:
     )
 
 
-def _tickets(
-    rng: random.Random, contacts: Sequence[Contact], orders: Sequence[Order], as_of: date
-) -> tuple[Ticket, ...]:
+def _tickets(rng: random.Random, contacts: Sequence[Contact], orders: Sequence[Order], as_of: date) -> tuple[Ticket, ...]:
     people = {contact.contact_id: contact for contact in contacts}
     closing = moment(as_of, 18 * 3600)
     asked: list[tuple[datetime, str, Order | None]] = []
@@ -306,7 +300,8 @@ def _desk_time(at: datetime) -> datetime:
 
 def _rates(rng: random.Random, first: date, last: date) -> tuple[ExchangeRate, ...]:
     rates = []
-    for currency, rate in catalogue.RATES.items():
+    for currency, first_rate in catalogue.RATES.items():
+        rate = first_rate
         for day in days_between(first, last):
             # Steps of at most 0.4 %; six decimals, so that an amount in cents converts without rounding.
             rate = (rate * (1 + Decimal(rng.randrange(-40, 41)) / 10000)).quantize(Decimal("0.000001"), ROUND_HALF_UP)

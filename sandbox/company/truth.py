@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sandbox.company.dirt import Finding
-from sandbox.company.export_files import BLANK, LOADS, ExportFile, Record
+from sandbox.company.export_files import LOADS, NO_ROW, ExportFile, Record
 from sandbox.company.measures import measure
 from sandbox.company.model import REPORTING_CURRENCY, REPORTING_TIME_ZONE, Company
 
@@ -129,7 +129,7 @@ def _describe(file: ExportFile, twin: str, texts: Sequence[str]) -> dict[str, An
     set_aside = []
     line = 1 + texts[0].count("\n")
     for row, text in zip(file.rows, texts[1:], strict=True):
-        if row.outcome not in (LOADS, BLANK):
+        if row.outcome not in (LOADS, NO_ROW):
             set_aside.append({"reason": row.outcome, "line": line, "field": row.spoiled})
         line += text.count("\n")
     is_loaded = outcome == "loaded"
@@ -140,7 +140,7 @@ def _describe(file: ExportFile, twin: str, texts: Sequence[str]) -> dict[str, An
         "loaded": sum(row.outcome == LOADS for row in file.rows) if is_loaded else 0,
         "set_aside": set_aside if is_loaded else [],
         "set_aside_by_reason": dict(Counter(entry["reason"] for entry in set_aside)) if is_loaded else {},
-        "non_rows": sum(row.outcome == BLANK for row in file.rows) if is_loaded else 0,
+        "non_rows": sum(row.outcome == NO_ROW for row in file.rows) if is_loaded else 0,
     }
 
 
