@@ -1,5 +1,18 @@
 # Buckets, datasets and tables: their shape, and what protects them.
 
+# Nobody's token: should the real provider ever run this file, it can read and create nothing.
+provider "google" {
+  project      = "test-project"
+  region       = "europe-west1"
+  access_token = "nobody"
+}
+
+provider "google-beta" {
+  project      = "test-project"
+  region       = "europe-west1"
+  access_token = "nobody"
+}
+
 variables {
   project_id          = "test-project"
   environment         = "prod"
