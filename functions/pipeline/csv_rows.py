@@ -96,10 +96,11 @@ class RowConverter:
         values: list[Sequence[str | None]] = []
         bad: dict[int, tuple[str, BoundColumn]] = {}
         for column, memory in zip(self._columns, self._memories, strict=True):
-            value = self._column(column, cells, len(records))
+            plain_text = self._column(column, cells, len(records))
+            value: Sequence[str | None] = plain_text
             if memory is not None:
                 memory.failed = False
-                value = list(map(memory.__getitem__, value))
+                value = list(map(memory.__getitem__, plain_text))
                 if memory.failed:
                     for index, item in enumerate(value):
                         if item is None:

@@ -201,9 +201,9 @@ class TextLines:
         return found
 
     def _blocks(self, number: int) -> Iterator[list[str]]:
-        for start, lines in list(self._kept):
-            if start + len(lines) > number:
-                yield lines[max(number - start, 0) :]
+        for start, kept in list(self._kept):
+            if start + len(kept) > number:
+                yield kept[max(number - start, 0) :]
         while (lines := self._load()) is not None:
             skipped = number - (self._next_number - len(lines))
             if skipped < len(lines):

@@ -27,12 +27,27 @@ Converter = Callable[[str], str]
 NULL_WORDS = frozenset({"null", "none", "nil", "nan", "nat", "n/a", "na", "#n/a", "\\n", "-", "--", "(not set)"})
 """Cells of a typed column that mean "no value", in any case. A text column keeps them unless the preset lists them."""
 ZERO_DATES = frozenset({"0000-00-00", "0000-00-00 00:00:00", "00/00/0000"})
-TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1", "1.0", "on", "x", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí", "sì", "sim"})
+TRUE_WORDS = frozenset(
+    {"true", "t", "yes", "y", "1", "1.0", "on", "x", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí", "sì", "sim"}
+)
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0", "0.0", "off", "nein", "falsch", "non", "faux", "nee", "não"})
 MONTHS = {
     name[:length]: number
     for number, name in enumerate(
-        ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"],
+        [
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
+            "december",
+        ],
         start=1,
     )
     for length in range(3, len(name) + 1)
@@ -261,7 +276,7 @@ def _year(digits: str, text: str) -> int:
 def _moment(match: re.Match[str], order: str | None, text: str) -> datetime:
     day = _day(match, order, text)
     if match["h"] is None:
-        return datetime(day.year, day.month, day.day)
+        return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the caller knows the zone
     hour = int(match["h"])
     if half := match["half"]:
         if not 1 <= hour <= 12:
@@ -269,7 +284,8 @@ def _moment(match: re.Match[str], order: str | None, text: str) -> datetime:
         hour = hour % 12 + (12 if half in "pP" else 0)
     micros = int((match["f"] or "").ljust(6, "0")[:6])
     try:
-        moment = datetime(day.year, day.month, day.day, hour, int(match["m"]), int(match["s"] or 0), micros)
+        clock = (hour, int(match["m"]), int(match["s"] or 0), micros)
+        moment = datetime(day.year, day.month, day.day, *clock)  # noqa: DTZ001
     except ValueError:
         raise Unreadable(text) from None
     offset = (match["zone"] or "").removeprefix("UTC").removeprefix("GMT")

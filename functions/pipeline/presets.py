@@ -8,7 +8,7 @@ own field names needs none: each stream of the source has a preset ``canonical:<
 from __future__ import annotations
 
 import fnmatch
-import json
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -38,7 +38,7 @@ class Column:
         return found if self.join else found[:1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Preset:
     """One export as it is known. ``format`` holds what the preset says of it, by the schema's keys; the rest is found out."""
 
@@ -60,11 +60,12 @@ class Preset:
     def is_canonical(self) -> bool:
         return self.name.startswith(CANONICAL)
 
-    @property
+    @functools.cached_property
     def known(self) -> frozenset[str]:
-        """Every header that it can place."""
+        """Every header that it names."""
         headers = [header for column in self.columns.values() for header in column.headers]
-        return frozenset(map(plain, (*headers, *self.match_headers, *self.ignore)))
+        ignored = [header for header in self.ignore if "*" not in header]
+        return frozenset(map(plain, (*headers, *self.match_headers, *ignored)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def parse(raw: bytes, origin: str, source: Source) -> list[Preset]:
     import yaml
 
     try:
-        data = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        data = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
         raise ContractError(f"{origin}: is not YAML: {error}") from error
     check(data, SCHEMA_PATH, origin)
@@ -168,7 +169,9 @@ def _check_preset(preset: Preset, source: Source) -> None:
         return
     stream = source.streams.get(preset.stream)
     if stream is None:
-        raise ContractError(f"{where}: stream: {source.name} has no stream '{preset.stream}'; it has {', '.join(source.streams)}")
+        raise ContractError(
+            f"{where}: stream: {source.name} has no stream '{preset.stream}'; it has {', '.join(source.streams)}"
+        )
     for key, names in (("columns", preset.columns), ("constants", preset.constants)):
         if unknown := [name for name in names if name not in stream.fields]:
             raise ContractError(f"{where}: {key}: '{unknown[0]}' is not a field of {stream.full_name}")
@@ -194,7 +197,7 @@ def fit(preset: Preset, header: Sequence[str], file_name: str, streams: Mapping[
     A canonical preset fits only where it can place at least half of the columns, and more than one: a lone ``contact_id`` in
     somebody's table does not make it a table of contacts.
     """
-    if preset.file_name is not None and not _named_so(preset.file_name, file_name):
+    if preset.file_name is not None and not named_so(preset.file_name, file_name):
         return None
     present = {plain(cell) for cell in header} - {""}
     matched = len(present & preset.known)
@@ -204,20 +207,16 @@ def fit(preset: Preset, header: Sequence[str], file_name: str, streams: Mapping[
     if stream := streams.get(preset.stream):
         for name in stream.required:
             column = preset.columns.get(name)
-            if not (column and column.found(present)) and name not in preset.constants and name not in missing:
-                missing.append(name)
+            headers = column.headers if column else (name,)
+            if name in preset.constants or (column and column.found(present)) or set(headers) & set(missing):
+                continue
+            missing.append(" or ".join(headers))
     if preset.is_canonical and (matched < 2 or 2 * matched < len(present)):
         missing = missing or ["most of its columns"]
     return Fit(preset, matched, tuple(missing))
 
 
-def _named_so(pattern: str, file_name: str) -> bool:
-    """By the whole object name or its last part, in any case."""
+def named_so(pattern: str, file_name: str) -> bool:
+    """Whether an object's name matches a glob: by the whole object name or its last part, in any case."""
     name = file_name.casefold()
     return any(fnmatch.fnmatchcase(tried, pattern.casefold()) for tried in (name, PurePosixPath(name).name))
-
-
-def schema() -> dict[str, Any]:
-    """The JSON schema of a presets file."""
-    loaded: dict[str, Any] = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
-    return loaded

@@ -1,0 +1,314 @@
+"""The source ``crm``: delimited text files that people and exports drop into the landing bucket.
+
+``discover`` looks at the first bytes of each file and freezes how it is to be read; ``fetch`` copies its bytes to bronze and
+yields its rows. A file's identity is its bytes: the same bytes under another name or in another run are not loaded again. A
+file that cannot be placed is a slice too, one that is rejected with the reason: nothing that was dropped goes unnoticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pipeline import bronze, clients, presets, runs, state
+from pipeline.contract import Source
+from pipeline.csv_head import FILE_SET_ASIDE, HEAD_BYTES, UNRECOGNISED, Problem, examine, stream_by_name
+from pipeline.csv_reading import Reading
+from pipeline.csv_records import RecordReader
+from pipeline.csv_rows import RowConverter
+from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines, Utf8Evidence
+from pipeline.errors import Rejected, Retryable, Skip, Wait
+from pipeline.presets import Preset
+from pipeline.sources import Account, Ask, Page, PlannedSlice, Task
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
+
+PAGE_ROWS = 5_000
+DOWNLOAD_CHUNK_BYTES = 4 * 1024 * 1024
+TRANSFER_SECONDS = 60
+"""For one request; a whole file takes as many as it needs."""
+OWNER_WAIT_SECONDS = 60
+DATA_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
+"""Each may be followed by ``.gz``. A file with another one is rejected by its name."""
+IGNORED_NAMES = frozenset({"readme.md", "readme.txt", "presets.yaml", "presets.yml", "thumbs.db", "desktop.ini"})
+"""Last parts of names (in any case) that are no data and are not planned; nor are hidden files and folder placeholders."""
+_PRESETS_PREFIX = "presets/"
+_LOOKING_AGAIN = ("scheduler", "sweeper")
+
+
+def is_ignored(name: str) -> bool:
+    """Whether an object of the landing bucket is no data by its name: a folder, a hidden file, one of IGNORED_NAMES."""
+    path = PurePosixPath(name)
+    return name.endswith("/") or path.name.casefold() in IGNORED_NAMES or any(part.startswith(".") for part in path.parts)
+
+
+# --- discover --------------------------------------------------------------------------------------------------------
+
+
+def discover(ask: Ask, source: Source, accounts: Sequence[Account]) -> Iterable[PlannedSlice]:
+    """Slices for the dropped files: the one that a finalize event told of, or all that the landing bucket holds.
+
+    The schedule and the sweeper pass over files that were planned before. A person who asks gets every file that was last
+    changed on the days asked for (UTC, both inclusive; without days, all): what is loaded is skipped by its bytes, what was
+    set aside is judged anew. Raises :class:`~pipeline.errors.ContractError` for a preset of the deployment that is wrong.
+    """
+    book = presets.load(source, _deployed_presets())
+    if ask.landing_object is not None:
+        yield _one(ask.landing_object, book, source, accounts)
+        return
+    seen = {listed.name for listed in state.listing("seen/")} if ask.asked_by in _LOOKING_AGAIN else frozenset()
+    for blob in clients.landing_bucket().list_blobs(timeout=TRANSFER_SECONDS):
+        if is_ignored(blob.name) or not _is_asked(ask, blob):
+            continue
+        if runs.seen_name(blob.bucket.name, blob.name, str(blob.generation)) in seen:
+            continue
+        planned = _planned(blob, book, source, accounts)
+        if planned is not None and (not ask.streams or planned.stream in ask.streams):
+            yield planned
+
+
+def _deployed_presets() -> dict[str, bytes]:
+    found = clients.state_bucket().list_blobs(prefix=_PRESETS_PREFIX, timeout=TRANSFER_SECONDS)
+    names = (".yaml", ".yml")
+    return {blob.name: blob.download_as_bytes(timeout=TRANSFER_SECONDS) for blob in found if blob.name.endswith(names)}
+
+
+def _is_asked(ask: Ask, blob: Blob) -> bool:
+    day = blob.updated.astimezone(UTC).date()
+    return (ask.window_from is None or day >= ask.window_from) and (ask.window_to is None or day <= ask.window_to)
+
+
+def _one(landing: Mapping[str, str], book: Sequence[Preset], source: Source, accounts: Sequence[Account]) -> PlannedSlice:
+    """The slice of one object at one generation; of one that is gone by now, a slice that says so."""
+    bucket = clients.storage().bucket(landing["bucket"])
+    blob = bucket.get_blob(landing["name"], generation=int(landing["generation"]), timeout=TRANSFER_SECONDS)
+    planned = None if blob is None else _planned(blob, book, source, accounts)
+    if planned is not None:
+        return planned
+    file = {"size": None, "md5": None, "updated": None, **{name: landing[name] for name in ("bucket", "name", "generation")}}
+    stream = stream_by_name(landing["name"], book, source.streams) or UNRECOGNISED
+    return _slice(file, stream, _account(None, accounts), "upsert", _gone(landing["name"]))
+
+
+def _planned(blob: Blob, book: Sequence[Preset], source: Source, accounts: Sequence[Account]) -> PlannedSlice | None:
+    """The slice of one object; ``None`` when it was replaced in between: its successor is planned by itself."""
+    from google.api_core.exceptions import NotFound
+
+    file = {
+        "bucket": blob.bucket.name,
+        "name": blob.name,
+        "generation": str(blob.generation),
+        "size": blob.size,
+        "md5": blob.md5_hash,
+        "updated": blob.updated.astimezone(UTC).isoformat(),
+    }
+    account = _account(None, accounts)
+    if not blob.name.casefold().removesuffix(".gz").endswith(DATA_SUFFIXES):
+        problem = Problem(
+            f"{blob.name} is no delimited text by its name; read are {', '.join(DATA_SUFFIXES)}, each also with .gz",
+            "Export it as CSV and drop it again, or remove it.",
+        )
+        return _slice(file, stream_by_name(blob.name, book, source.streams) or UNRECOGNISED, account, "upsert", problem)
+    try:
+        head = _piece(blob, 0) if blob.size else b""
+        found = examine(
+            blob.name,
+            head,
+            complete=blob.size <= len(head),
+            book=book,
+            streams=source.streams,
+            time_zone=account.time_zone,
+            more=lambda: [_piece(blob, start) for start in _elsewhere(blob.size)],
+        )
+        preset = found.preset
+        if preset is not None and preset.account is not None and found.reading is not None:
+            account = _account(preset.account, accounts)
+            if account.id != preset.account:
+                problem = Problem(
+                    f"{blob.name}: preset '{preset.name}' names the account '{preset.account}', which is not set up",
+                    f"Add '{preset.account}' to the accounts of {source.name} or correct the preset, and run the source again.",
+                )
+                return _slice(file, found.stream, account, "upsert", problem)
+            if "time_zone" not in preset.format:
+                found = replace(
+                    found,
+                    reading=replace(found.reading, values=replace(found.reading.values, time_zone=account.time_zone)),
+                )
+    except NotFound:
+        return None
+    stream = source.streams.get(found.stream)
+    mode = (preset.mode if preset else None) or (stream.mode if stream else "upsert")
+    plan = found.reading or found.problem
+    if plan is None:
+        raise AssertionError("a file is neither read nor set aside")
+    return _slice(file, found.stream, account, mode, plan)
+
+
+def _slice(file: Mapping[str, Any], stream: str, account: Account, mode: str, plan: Reading | Problem) -> PlannedSlice:
+    request = {"file": dict(file), **({"reject": asdict(plan)} if isinstance(plan, Problem) else {"preset": plan.to_json()})}
+    identity = f"{file['bucket']}/{file['name']}#{file['generation']}"
+    return PlannedSlice(stream, account.id, mode, request, identity=identity)
+
+
+def _account(wanted: str | None, accounts: Sequence[Account]) -> Account:
+    """The account that a preset names, else ``default``, else the only one."""
+    by_id = {account.id: account for account in accounts}
+    chosen = by_id.get(wanted or "default")
+    return chosen or (accounts[0] if len(accounts) == 1 and wanted is None else Account("default"))
+
+
+def _piece(blob: Blob, start: int) -> bytes:
+    """So many bytes as they are stored, from ``start``."""
+    end = start + HEAD_BYTES - 1
+    piece: bytes = blob.download_as_bytes(start=start, end=end, raw_download=True, checksum=None, timeout=TRANSFER_SECONDS)
+    return piece
+
+
+def _elsewhere(size: int) -> list[int]:
+    """Where else to look in a file: at a third, two thirds, and the end; nowhere in one that the head nearly covers."""
+    if size < 4 * HEAD_BYTES:
+        return [HEAD_BYTES] if size > HEAD_BYTES else []
+    return [size // 3, 2 * size // 3, size - HEAD_BYTES]
+
+
+def _gone(name: str) -> Problem:
+    return Problem(
+        f"{name} was replaced or deleted before it could be read",
+        "A replaced file has a slice of its own; if it was deleted by mistake, drop it again.",
+        kind="landing_overwritten",
+    )
+
+
+# --- fetch -----------------------------------------------------------------------------------------------------------
+
+
+def fetch(task: Task) -> Iterator[Page]:
+    """Pages of one file. The cursor counts the records that were read, whatever became of them."""
+    if reject := task.request.get("reject"):
+        raise Rejected(reject["message"], next_step=reject["next_step"], kind=reject["kind"])
+    file = task.request["file"]
+    reading = Reading.from_json(task.request["preset"])
+    cursor = task.cursor or _keep_original(task, file, reading)
+    reading = replace(reading, encoding=cursor["encoding"], guesses=tuple(cursor["guesses"]))
+    kept = bronze.file_name(task.source.name, cursor["sha256"], PurePosixPath(file["name"]).name)
+    blob = clients.bronze_bucket().blob(kept)
+    facts = {
+        "file_name": file["name"],
+        "file_sha256": cursor["sha256"],
+        "file_at": file["updated"],
+        "file_object": kept,
+        "preset": reading.preset,
+        "encoding": reading.encoding,
+        "delimiter": reading.dialect.delimiter,
+        "guesses": list(reading.guesses),
+    }
+    with blob.open("rb", chunk_size=DOWNLOAD_CHUNK_BYTES, raw_download=True, timeout=TRANSFER_SECONDS) as stream:
+        try:
+            yield from _pages(stream, reading, cursor, facts)
+        except NotRows as error:
+            raise Rejected(
+                f"{file['name']} is not a table of text to its end: {error}",
+                next_step="Check whether its upload was complete, and drop it again.",
+                kind=FILE_SET_ASIDE,
+            ) from error
+
+
+def _pages(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Page]:
+    lines = TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding)
+    reader = RecordReader(lines, reading.dialect, reading.header_line)
+    names, columns, unknown = reading.bind(reader.header)
+    if reading.continuation is not None:
+        headers = [presets.plain(name) for name in names]
+        wanted = presets.plain(reading.continuation)
+        reader.continuation = headers.index(wanted) if wanted in headers else None
+    reader.totals_prefix = reading.totals_prefix
+    converter = RowConverter(names, columns, unknown, reading.values, reading.dialect.delimiter)
+    done: int = cursor["rows"]
+    before = 0 if done else reading.header_line - 1
+    skipped = 0
+    while skipped < done:
+        batch = reader.read(min(PAGE_ROWS, done - skipped))
+        if not batch.taken:
+            raise Retryable(f"the file ended after {skipped} records, {done} were read before")
+        skipped += batch.taken
+    while True:
+        batch = reader.read(PAGE_ROWS)
+        done += batch.taken
+        last = batch.taken < PAGE_ROWS
+        converted = converter.convert(batch)
+        yield Page(
+            rows=converted.rows,
+            lines=converted.lines,
+            aside=batch.aside + converted.aside,
+            cursor=None if last else {**cursor, "rows": done},
+            non_rows=batch.non_rows + before,
+            facts=facts,
+            unknown_fields=converted.unknown_fields,
+        )
+        before = 0
+        if last:
+            return
+
+
+def _keep_original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
+    """Establish whose bytes these are, and copy them to bronze. Returns the cursor of the beginning."""
+    from google.api_core.exceptions import NotFound, PreconditionFailed
+
+    landing = clients.storage().bucket(file["bucket"]).blob(file["name"], generation=int(file["generation"]))
+    watch = _Watch(reading)
+    try:
+        landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
+        sha256 = watch.sha256.hexdigest()
+        owner = runs.claim_file(sha256, task.run_id, task.slice_id)
+        if owner == "loaded_elsewhere":
+            raise Skip(f"{file['name']}: the same bytes (sha256 {sha256}) were loaded before")
+        if owner == "in_flight_elsewhere":
+            raise Wait(OWNER_WAIT_SECONDS, f"{file['name']}: another slice is loading the same bytes")
+        kept = clients.bronze_bucket().blob(bronze.file_name(task.source.name, sha256, PurePosixPath(file["name"]).name))
+        token = None
+        while True:
+            try:
+                token, _, _ = kept.rewrite(landing, token=token, if_generation_match=0, timeout=TRANSFER_SECONDS)
+            except PreconditionFailed:
+                break  # these bytes are there already: the name says so
+            if token is None:
+                break
+    except NotFound:
+        gone = _gone(file["name"])
+        raise Rejected(gone.message, next_step=gone.next_step, kind=gone.kind) from None
+    better = watch.better_encoding()
+    encoding, guesses = (better.name, [*reading.guesses, better.guess]) if better else (reading.encoding, [*reading.guesses])
+    return {"rows": 0, "sha256": sha256, "encoding": encoding, "guesses": guesses}
+
+
+class _Watch:
+    """A file-like object that a download is written to: hashes what goes by and keeps nothing of it."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.sha256 = hashlib.sha256()
+        self._evidence = Utf8Evidence() if reading.encoding == "utf-8" and not reading.encoding_declared else None
+        self._inflate = zlib.decompressobj(31) if reading.gzip else None
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        if self._evidence is not None:
+            self._evidence.feed(self._inflated(data))
+        return len(data)
+
+    def _inflated(self, data: bytes) -> bytes:
+        """Plain bytes for the encoding's evidence alone; what is wrong with a gzip stream shows when it is read."""
+        if self._inflate is None:
+            return data
+        try:
+            return self._inflate.decompress(data)
+        except zlib.error:
+            return b""
+
+    def better_encoding(self) -> Any:
+        return self._evidence.verdict() if self._evidence is not None else None
