@@ -74,8 +74,7 @@ def get_runs() -> Response:
     names = sorted(still_open | set(closed), reverse=True)
     names.sort(key=lambda name: name not in still_open)
     shown = [
-        {"run_id": name, "source": runs.source_of(name)}
-        | ({"status": "running"} if name in still_open else closed[name])
+        {"run_id": name, "source": runs.source_of(name)} | ({"status": "running"} if name in still_open else closed[name])
         for name in names[:limit]
     ]
     return jsonify(runs=shown)
@@ -267,7 +266,20 @@ def _run_of(name: str) -> str:
 
 
 def _brief(data: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("slice_id", "stream", "account", "mode", "from", "to", "status", "attempts", "rows", "aside", "as_of", "error")
+    names = (
+        "slice_id",
+        "stream",
+        "account",
+        "mode",
+        "from",
+        "to",
+        "status",
+        "attempts",
+        "rows",
+        "aside",
+        "as_of",
+        "error",
+    )
     file = (data.get("request") or {}).get("file") or {}
     return {name: data.get(name) for name in names} | {"file": file.get("name")}
 

@@ -67,9 +67,7 @@ def create_slices(plan: Mapping[str, Any]) -> None:
             state.create(name, {"run_id": data["run_id"], "slice_id": data["slice_id"]})
 
 
-def _plan_once(
-    deployed: Contract, source: Source, run: str, asked: Mapping[str, Any], asked_at: datetime
-) -> Mapping[str, Any]:
+def _plan_once(deployed: Contract, source: Source, run: str, asked: Mapping[str, Any], asked_at: datetime) -> Mapping[str, Any]:
     name = runs.plan_name(run)
     if (stored := state.read(name)) is not None:
         return stored.data

@@ -133,7 +133,11 @@ def dbt_sources(contract: Contract) -> str:
         Column("salt", "STRING", "Random text; whoever reads it can match hashes to people."),
     ))  # fmt: skip
     lines += ["", "  - name: silver_pii", "    schema: silver_pii"]
-    lines += ['    description: "The one restricted dataset that holds personal data."', "    tables:", *_dbt_table(salt)]
+    lines += [
+        '    description: "The one restricted dataset that holds personal data."',
+        "    tables:",
+        *_dbt_table(salt),
+    ]
     return "\n".join(lines) + "\n"
 
 

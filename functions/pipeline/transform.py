@@ -27,7 +27,11 @@ def handle(delivery: Delivery) -> None:
     if delivery.kind != "transform":
         raise Unreadable(f"message kind {delivery.kind!r} does not belong on the topic 'transform'")
     body = delivery.body
-    want = {"id": str(body["id"]), "select": list(body.get("select") or []), "full_refresh": bool(body.get("full_refresh"))}
+    want = {
+        "id": str(body["id"]),
+        "select": list(body.get("select") or []),
+        "full_refresh": bool(body.get("full_refresh")),
+    }
     current = add_want(want)
     if is_due(current):
         start_job()
