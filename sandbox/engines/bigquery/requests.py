@@ -1,0 +1,162 @@
+"""The ASGI layer in front of bqemulator: one request at a time, job ids used once, errors that clients do not retry."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+JOBS = re.compile(r"^/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?")
+UNLOCKED = ("/healthz",)
+
+
+class Requests:
+    """Wraps bqemulator's application.
+
+    * Requests are served one after another: bqemulator runs some handlers in threads that share one DuckDB
+      connection, whose results would mix.
+    * A job id that exists is refused with 409, also after a restart.
+    * A location other than the engine's own is refused, as BigQuery refuses datasets of another location.
+    * HTTP 500 becomes 400: the official clients repeat a 500 for ten minutes.
+
+    Args:
+        app: the application.
+        context: bqemulator's context, for its catalogue.
+        location: the one location of all datasets.
+    """
+
+    def __init__(self, app: App, context: Any, location: str) -> None:
+        self.app = app
+        self.context = context
+        self.location = location
+        self.lock = asyncio.Lock()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http" or scope["path"] in UNLOCKED:
+            await self.app(scope, receive, send)
+            return
+        body = await _read(receive)
+        async with self.lock:
+            refusal = self._refusal(scope, body)
+            if refusal:
+                await _answer(send, *refusal)
+                return
+            answer = _Answer(send, self.location)
+            await self.app(scope, _replay(body, receive), answer.send)
+
+    def _refusal(self, scope: Message, body: bytes) -> tuple[int, str, str] | None:
+        found = JOBS.match(scope["path"])
+        if not found:
+            return None
+        project, job_id = found[1], found[2]
+        query = parse_qs(scope.get("query_string", b"").decode())
+        location = query.get("location", [""])[0]
+        if scope["method"] == "POST" and job_id is None:
+            request = _decode(scope, body)
+            reference = request.get("jobReference") or {}
+            location = reference.get("location") or request.get("location") or ""
+            named = reference.get("jobId")
+            if named and self.context.catalog.get_job(project, named) is not None:
+                text = f"Already Exists: Job {project}:{self.location}.{named}"
+                return 409, "duplicate", text
+        if location and location.lower() != self.location.lower():
+            what = f"Job {project}:{job_id}" if job_id else f"Project {project}: no dataset"
+            return 404, "notFound", f"Not found: {what} in location {location}; everything here is in {self.location}"
+        return None
+
+
+def _decode(scope: Message, body: bytes) -> dict[str, Any]:
+    try:
+        if dict(scope["headers"]).get(b"content-encoding") == b"gzip":
+            body = gzip.decompress(body)
+        value = json.loads(body)
+    except (ValueError, OSError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+async def _read(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        parts.append(message.get("body", b""))
+        more = bool(message.get("more_body"))
+    return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def _answer(send: Send, status: int, reason: str, text: str) -> None:
+    error = {"code": status, "message": text, "errors": [{"message": text, "domain": "global", "reason": reason}]}
+    body = json.dumps({"error": error}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class _Answer:
+    """Collects a response and corrects it before it is sent."""
+
+    def __init__(self, send: Send, location: str) -> None:
+        self.forward = send
+        self.location = location.encode()
+        self.start: Message = {}
+        self.parts: list[bytes] = []
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+            return
+        self.parts.append(message.get("body", b""))
+        if message.get("more_body"):
+            return
+        body = b"".join(self.parts)
+        if self.start["status"] == 500:
+            self.start["status"] = 400
+            body = body.replace(b'"code":500', b'"code":400')
+            body = body.replace(b"internalError", b"invalid").replace(b"backendError", b"invalid")
+        if self.start["status"] >= 400 or b'"errorResult"' in body:
+            body = body.replace(b"in location US", b"in location " + self.location)
+        body = body.replace(b'"location":"US"', b'"location":"' + self.location + b'"')
+        headers = [(k, v) for k, v in self.start["headers"] if k.lower() != b"content-length"]
+        if self.start["status"] not in (204, 304):
+            headers.append((b"content-length", str(len(body)).encode()))
+        await self.forward({**self.start, "headers": headers})
+        await self.forward({"type": "http.response.body", "body": body})
+
+
+def install(location: str) -> None:
+    """Wrap the application factory. Must run before `bqemulator.server` is imported."""
+    import bqemulator.api.app as app
+
+    create = app.create_app
+
+    def create_app(context: Any) -> Any:
+        application = create(context)
+        application.add_middleware(Requests, context=context, location=location)
+        return application
+
+    app.create_app = create_app

@@ -1,0 +1,69 @@
+"""Translation rules added to bqemulator's own: the documented extension point, on the DuckDB tree.
+
+Rules run after the translation, when a bare NUMERIC has already become DECIMAL(18,3), DuckDB's default. A rule cannot
+replace a root node; what concerns a whole statement is in `statements`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: What sqlglot makes of NUMERIC and BIGNUMERIC, and what BigQuery means by them. DuckDB stops at 38 digits, so a
+#: BIGNUMERIC keeps 20 before and 18 after the point instead of BigQuery's 38 and 38.
+DECIMALS = {("18", "3"): "DECIMAL(38, 9)", ("38", "5"): "DECIMAL(38, 18)"}
+
+
+def install() -> None:
+    """Register the rules. Must run before any `SQLTranslator` exists, so before `bqemulator.server` is imported."""
+    from bqemulator.sql.rules import register
+    from bqemulator.sql.rules._base import TranslationRule
+    from sqlglot import exp
+
+    decimal_types = (exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGDECIMAL)
+
+    def precision(node: Any) -> tuple[str, ...] | None:
+        if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.DECIMAL:
+            return tuple(e.this.name for e in node.expressions)
+        return None
+
+    def is_decimal(node: Any) -> bool:
+        kind = getattr(node, "type", None)
+        return kind is not None and kind.this in decimal_types
+
+    def numeric_applies(_self: Any, node: Any) -> bool:
+        return precision(node) in DECIMALS
+
+    def numeric_rewrite(_self: Any, node: Any) -> Any:
+        return exp.DataType.build(DECIMALS[precision(node) or ()], dialect="duckdb")
+
+    def product_applies(_self: Any, node: Any) -> bool:
+        # DuckDB gives DECIMAL(38,9) * DECIMAL(38,9) the type DECIMAL(38,18), which overflows above 10^20 and reads
+        # as BIGNUMERIC; BigQuery's NUMERIC product is NUMERIC.
+        return (
+            isinstance(node, exp.Mul)
+            and is_decimal(node.this)
+            and is_decimal(node.expression)
+            and not isinstance(node.parent, exp.Cast)
+        )
+
+    def product_rewrite(_self: Any, node: Any) -> Any:
+        return exp.Cast(this=node.copy(), to=exp.DataType.build("DECIMAL(38, 9)", dialect="duckdb"))
+
+    def week_applies(_self: Any, node: Any) -> bool:
+        unit = node.args.get("unit") if isinstance(node, (exp.DateTrunc, exp.TimestampTrunc)) else None
+        return unit is not None and str(unit.name).upper() == "ISOWEEK"
+
+    def week_rewrite(_self: Any, node: Any) -> Any:
+        # DuckDB's week begins on Monday, as BigQuery's ISOWEEK does; its name is unknown to DuckDB.
+        call = exp.Anonymous(this="DATE_TRUNC", expressions=[exp.Literal.string("week"), node.this.copy()])
+        return exp.Cast(this=call, to=exp.DataType.build("DATE")) if isinstance(node, exp.DateTrunc) else call
+
+    rules = {
+        "LOCAL_NUMERIC_38_9": (numeric_applies, numeric_rewrite),
+        "LOCAL_NUMERIC_PRODUCT": (product_applies, product_rewrite),
+        "LOCAL_DATE_TRUNC_ISOWEEK": (week_applies, week_rewrite),
+    }
+    for name, (applies, rewrite) in rules.items():
+        # Built by `type` because the base class is known only inside the engine's environment.
+        body = {"name": name, "applies_to": applies, "rewrite": rewrite}
+        register(type(name, (TranslationRule,), body))
