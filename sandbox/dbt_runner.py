@@ -34,9 +34,20 @@ class Nodes:
 
 
 class DbtRunner:
-    """Starts the job and waits for it; one at a time or several, each call in the caller's thread."""
+    """Starts the job and waits for it; one at a time or several, each call in the caller's thread.
 
-    def __init__(self, home: Path, environment: Mapping[str, str], timeout_seconds: float, log: Path) -> None:
+    ``command``: the container's entrypoint. ``environment``: all that it sees. ``log``: gets its output.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        environment: Mapping[str, str],
+        timeout_seconds: float,
+        log: Path,
+        command: Sequence[str] = (str(DBT_PYTHON), str(JOB)),
+    ) -> None:
+        self._command = command
         self._home = home
         self._environment = dict(environment)
         self._timeout_seconds = timeout_seconds
@@ -65,7 +76,7 @@ class DbtRunner:
             with self._log.open("ab") as log:
                 self._log_start = log.tell()
                 process = subprocess.Popen(
-                    [str(DBT_PYTHON), str(JOB), *arguments],
+                    [*self._command, *arguments],
                     cwd=JOB.parent,
                     env={**self._environment, **(environment or {})},
                     stdin=subprocess.DEVNULL,

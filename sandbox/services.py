@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+from sandbox import processes
 from sandbox.engines.bigquery_process import BigQueryProcess
 from sandbox.engines.pubsub import PubSubEngine
 from sandbox.engines.run_jobs import RunJobsEngine
@@ -19,10 +21,19 @@ RunJob = Callable[[Sequence[str], Mapping[str, str], float | None], int]
 """Runs the dbt job with a RunJob request's overrides (arguments, environment, timeout in seconds); returns its exit code."""
 
 
+class Engine(Protocol):
+    """What all engines in threads have in common."""
+
+    def start(self) -> str: ...
+
+    def stop(self) -> None: ...
+
+
 class Services:
     """Engines in threads of this process, the warehouse in a process of its own."""
 
     def __init__(self, world: World, issuer: Issuer, run_job: RunJob) -> None:
+        self._world = world
         self.pubsub = PubSubEngine(world.engine("pubsub"), token=issuer.token)
         self.storage = StorageEngine(world.engine("storage"), publisher=self.pubsub.publish)
         self.secret_manager = SecretManagerEngine(world.engine("secret-manager"))
@@ -33,20 +44,23 @@ class Services:
 
     def start(self) -> Addresses:
         """Start everything; the slow warehouse comes up while the others do."""
-        bigquery = _Background(self.warehouse.start)
+        storage = self._begin(self.storage)
+        self.warehouse.storage = storage
+        warehouse = _Background(self.warehouse.start)
         self._stops.callback(self.warehouse.stop)
-        addresses = {}
-        engines = {
-            "secret_manager": self.secret_manager,
-            "run": self.run_jobs,
-            "pubsub": self.pubsub,
-            "storage": self.storage,
-            "scheduler": self.scheduler,
-        }
-        for name, engine in engines.items():
-            addresses[name] = engine.start()
-            self._stops.callback(engine.stop)
-        return Addresses(**addresses, bigquery=bigquery.result())
+        secret_manager = self._begin(self.secret_manager)
+        run = self._begin(self.run_jobs)
+        pubsub = self._begin(self.pubsub)
+        scheduler = self._begin(self.scheduler)
+        bigquery = warehouse.result()
+        if self.warehouse.pid is not None:
+            processes.note(self._world.home, "bigquery", self.warehouse.pid)
+        return Addresses(storage, pubsub, bigquery, secret_manager, scheduler, run)
+
+    def _begin(self, engine: Engine) -> str:
+        address = engine.start()
+        self._stops.callback(engine.stop)
+        return address
 
     def stop(self) -> None:
         """Stop everything that was started, in the opposite order."""
@@ -60,7 +74,7 @@ class Services:
 
 def warehouse_of(world: World) -> BigQueryProcess:
     """The world's warehouse, not started."""
-    return BigQueryProcess(world.engine("bigquery"), log=world.logs / "bigquery.log")
+    return BigQueryProcess(world.engine("bigquery"), location=world.location, project=world.project)
 
 
 class _Background:
