@@ -34,6 +34,7 @@ def main() -> int:
         builds.register(build)
         status = run_dbt(build)
         complete = status == 0
+        builds.keep_results(build, HERE / "target")
     finally:
         builds.keep_artifacts(build, HERE / "target", ARTIFACTS)
         builds.finish(build, complete=complete)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline import clients, events
+from pipeline import clients, contract, events
 from sandbox.engines.pubsub import PubSubEngine
 from sandbox.engines.storage import StorageEngine
 
 PROJECT = "test-project"
-TOPICS = ("crm", "manifests", "transform", "dead-letters")
+TOPICS = (*contract.load().sources, "manifests", "transform", "dead-letters")
 
 
 @dataclass

@@ -156,6 +156,38 @@ def keep_artifacts(build: Build, folder: Path, names: Sequence[str]) -> None:
             blob.upload_from_filename(str(path), timeout=300)
 
 
+RESULT_COLUMNS = (
+    ("build", "INT64"),
+    ("node", "STRING"),
+    ("status", "STRING"),
+    ("seconds", "FLOAT64"),
+    ("failures", "INT64"),
+    ("message", "STRING"),
+    ("finished_at", "TIMESTAMP"),
+)
+
+
+def keep_results(build: Build, folder: Path) -> int:
+    """Append dbt's verdict on every node to ``audit.dbt_results``, which the first build creates. Returns the rows."""
+    from google.cloud import bigquery
+
+    path = folder / "run_results.json"
+    if not path.exists():
+        return 0
+    rows = results_rows(build, json.loads(path.read_text(encoding="utf-8")))
+    if not rows:
+        return 0
+    config = bigquery.LoadJobConfig(
+        schema=[bigquery.SchemaField(name, kind) for name, kind in RESULT_COLUMNS],
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+    )
+    job_id = f"dbt_results-{build.number}-{build.token[:8]}"
+    client = clients.bigquery()
+    target = f"{clients.project()}.audit.dbt_results"
+    client.load_table_from_json(rows, target, job_id=job_id, location=clients.location(), job_config=config).result()
+    return len(rows)
+
+
 def results_rows(build: Build, results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows for ``audit.dbt_results`` out of dbt's run results: one per node of the build."""
     generated_at = results["metadata"]["generated_at"]

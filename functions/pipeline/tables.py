@@ -144,7 +144,6 @@ def dbt_sources(contract: Contract) -> str:
 def _dbt_table(table: Table) -> list[str]:
     lines = [f"      - name: {table.name}", f'        description: "{table.description}"', "        columns:"]
     for column in table.columns:
-        lines.append(f"          - name: {column.name}")
-        lines.append(f"            data_type: {column.type.lower()}")
-        lines.append(f'            description: "{column.description}"')
+        text = f'name: {column.name}, data_type: {column.type.lower()}, description: "{column.description}"'
+        lines.append(f"          - {{{text}}}")
     return lines
