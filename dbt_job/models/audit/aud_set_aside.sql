@@ -1,0 +1,23 @@
+-- Rows and whole files that did not make it, each with its reason and origin.
+with loaded as (
+  select slice_id, stream, file_name, as_of from {{ ref('slv_slices') }}
+),
+failed as (
+  select * from {{ source('bronze', 'failures') }}
+  where true
+  qualify row_number() over (partition by slice_id order by build desc, failed_at desc) = 1
+)
+select
+  'row' as unit, stream, account_id, slice_id, file_name, line_number, column_name, bad_value, reason,
+  'correct the cell at its source and export again, or change the preset of the file' as next_step, as_of as seen_at
+from {{ ref('slv_set_aside') }}
+union all
+select
+  'file', f.stream, f.account_id, f.slice_id, f.file_name, null, null, null, concat(f.kind, ': ', f.message), f.next_step, f.failed_at
+from failed as f
+left join loaded as again on again.slice_id = f.slice_id
+-- the same file, delivered again and loaded under another slice
+left join (
+  select stream, file_name, max(as_of) as as_of from loaded where file_name is not null group by stream, file_name
+) as mended on mended.stream = f.stream and mended.file_name = f.file_name and mended.as_of > f.failed_at
+where again.slice_id is null and mended.file_name is null
