@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pipeline import clients, contract, events
+from sandbox.engines.bigquery_process import BigQueryProcess
 from sandbox.engines.pubsub import PubSubEngine
 from sandbox.engines.storage import StorageEngine
 
@@ -38,7 +42,10 @@ class LocalCloud:
     taken: dict[str, list[Message]] = field(default_factory=dict)
 
     def messages(self, topic: str, at_most: int = 50) -> list[Message]:
-        """Take (and acknowledge) what waits on a topic, oldest first."""
+        """Take (and acknowledge) what waits on a topic, oldest first, once Storage has told of all its changes."""
+        assert self.storage.store is not None
+        while self.storage.store.unannounced:
+            time.sleep(0.01)
         name = f"projects/{PROJECT}/subscriptions/{topic}-tests"
         found: list[Message] = []
         request = {"subscription": name, "max_messages": at_most, "return_immediately": True}
@@ -72,16 +79,23 @@ def _as_event(message: Any) -> Message:
     return Message(message.message_id, {"message": wrapped})
 
 
-@pytest.fixture
-def local_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloud]:
-    """A fresh deployment's storage and queues, and the pipeline's own clients pointed at them."""
-    pubsub = PubSubEngine(tmp_path / "pubsub")
+@contextmanager
+def cloud_at(folder: Path, bigquery: BigQueryProcess | None = None) -> Iterator[LocalCloud]:
+    """A fresh deployment's storage and queues below a folder, and the pipeline's own clients pointed at them.
+
+    Without ``bigquery`` nothing listens at its address: a test that loads brings its own.
+    """
+    pubsub = PubSubEngine(folder / "pubsub")
     pubsub_address = pubsub.start()
-    storage = StorageEngine(tmp_path / "storage", publisher=pubsub.publish)
+    storage = StorageEngine(folder / "storage", publisher=pubsub.publish)
+    storage_address = storage.start()
+    if bigquery is not None:
+        bigquery.storage = storage_address
+        bigquery.start()
     settings = {
-        "STORAGE_EMULATOR_HOST": storage.start(),
+        "STORAGE_EMULATOR_HOST": storage_address,
         "PUBSUB_EMULATOR_HOST": pubsub_address,
-        "BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9",  # nothing listens: a test that loads brings its own
+        "BIGQUERY_EMULATOR_HOST": bigquery.address if bigquery else "http://127.0.0.1:9",
         "RUN_EMULATOR_HOST": "127.0.0.1:9",
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "PIPELINE_LANDING_BUCKET": f"{PROJECT}-landing",
@@ -90,16 +104,26 @@ def local_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loc
         "PIPELINE_ACCOUNTS": json.dumps({"crm": [{"id": "default", "time_zone": "Europe/London"}]}),
         "PIPELINE_TIMEOUT_SECONDS": "60",
     }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    forget_clients()
-    cloud = LocalCloud(storage, pubsub)
-    _provision(cloud)
-    yield cloud
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        forget_clients()
+        cloud = LocalCloud(storage, pubsub)
+        _provision(cloud)
+        yield cloud
     cloud.subscriber.close()
+    if bigquery is not None:
+        bigquery.stop()
     storage.stop()
     pubsub.stop()
     forget_clients()
+
+
+@pytest.fixture
+def local_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
+    """A deployment's storage and queues, new for each test."""
+    with cloud_at(tmp_path) as cloud:
+        yield cloud
 
 
 def forget_clients() -> None:

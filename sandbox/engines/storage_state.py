@@ -61,6 +61,12 @@ class StoredState:
             self._journal.close()
             self._directory_lock.release()
 
+    @property
+    def unannounced(self) -> int:
+        """How many announcements are not published yet."""
+        with self._lock:
+            return len(self._unpublished)
+
     # ---- journal
 
     def _apply(self, record: Record) -> None:

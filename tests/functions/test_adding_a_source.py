@@ -18,7 +18,7 @@ def test_a_made_up_source_runs_with_nothing_else_touched(tmp_path: Path) -> None
     text = yaml.read_text(encoding="utf-8").replace("\njobs:\n", f"{(MADE_UP / 'function.yaml').read_text()}\njobs:\n", 1)
     yaml.write_text(text + (MADE_UP / "block.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     with (functions / "main.py").open("a", encoding="utf-8") as main:
-        main.write((MADE_UP / "door.py").read_text(encoding="utf-8"))
+        main.write((MADE_UP / "door.txt").read_text(encoding="utf-8"))
     shutil.copy(MADE_UP / "weather.py", functions / "pipeline" / "sources" / "weather.py")
 
     checks = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pipeline import build, runs, state, transform
 
+from pipeline import build, runs, state, transform
 from tests.conftest import LocalCloud
 
 

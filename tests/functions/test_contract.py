@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from pipeline import contract, sources, tables
 from pipeline.errors import ContractError
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from pipeline import control, ingest, transform
 
+from pipeline import control, ingest, transform
 from tests.conftest import LocalCloud, run_door
 from tests.functions.test_ingest import ORDERS, work
 

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from pipeline import bronze, clients, ingest, runs, state, sweep
 
+from pipeline import bronze, clients, ingest, runs, state, sweep
 from tests.conftest import LocalCloud, Message, run_door
 
 ORDERS = "order_id,contact_id,order_at,amount,currency\n" + "".join(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import functions_framework
 import pytest
+
 from pipeline import contract
 
 ROOT = Path(__file__).resolve().parents[2]

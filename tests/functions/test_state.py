@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from pipeline import clients, state
 
+from pipeline import clients, state
 from tests.conftest import LocalCloud
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pipeline import clients, contract, ingest, plan, runs, sweep
 
+from pipeline import clients, contract, ingest, plan, runs, sweep
 from tests.conftest import LocalCloud, run_door
 
 
