@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from pipeline.csv_text import TextLines, is_clean, readable
@@ -18,6 +19,8 @@ from pipeline.sources import Aside
 CELL_CHARS = 10 * 1024 * 1024
 """A longer cell is taken for a stray quote."""
 _RESYNC_RECORDS = 20
+_STEP_RECORDS = 500
+"""Records judged together. One that is out of the ordinary costs a second, slower reading of its step."""
 
 if csv.field_size_limit() < CELL_CHARS:  # of the whole process: there is no other way to set it
     csv.field_size_limit(CELL_CHARS)
@@ -77,45 +80,68 @@ class RecordReader:
         lines.keep_from = header_line
         reader = csv.reader(lines.start_at(header_line), **dialect.arguments())
         self.header = next(reader, [])
-        self._base = header_line - 1 + reader.line_num
-        """Lines read before the present ``csv.reader`` was made."""
-        self._reader = self._reader_from(self._base + 1)
+        first = self.header[0] if self.header else ""
+        self._unusual = {"", first, f"\ufeff{first}"}
+        """First cells of records that want a second look: blank ones, the header again, also from a file joined on."""
+        self._go_to(header_line + reader.line_num)
 
     def read(self, limit: int) -> Batch:
         """The next ``limit`` records or fewer; ``taken == 0`` at the end of the file."""
         batch = Batch()
-        keep, note = batch.records.append, batch.lines.append
-        width = len(self.header)
-        first_cell = self.header[0] if self.header else ""
-        every = self.totals_prefix is not None or self.continuation is not None
-        lines, reader, base = self._lines, self._reader, self._base
-        for taken in range(1, limit + 1):
-            start = base + reader.line_num + 1
-            lines.keep_from = start
-            try:
-                row = next(reader)
-            except StopIteration:
+        while (wanted := min(limit - batch.taken, _STEP_RECORDS)) > 0:
+            before = batch.taken
+            if not self._read_clean(batch, wanted):
+                self._read_each(batch, wanted)
+            if batch.taken == before:
                 break
-            except csv.Error as error:
-                batch.taken = taken
-                batch.aside.append(self._broken(start, base + reader.line_num, str(error)))
-                reader, base = self._reader, self._base
-                continue
-            batch.taken = taken
-            # One cheap look at each record; whatever is out of the ordinary is looked at again, slowly.
-            if len(row) != width or lines.suspect or every or row[0] == first_cell or row[0][:1] in ("", "\ufeff"):
-                verdict = self._judge(row, start, base + reader.line_num)
-                reader, base = self._reader, self._base
-                if isinstance(verdict, Aside):
-                    batch.aside.append(verdict)
-                    continue
-                if verdict is None:
-                    batch.non_rows += 1
-                    continue
-                row = verdict
-            keep(row)
-            note(start)
         return batch
+
+    def _read_clean(self, batch: Batch, wanted: int) -> bool:
+        """Read records that are all as they should be, judged together; else read nothing and say so."""
+        start = self._base + self._reader.line_num + 1
+        self._lines.keep_from = start
+        try:
+            rows: list[list[str]] = list(islice(self._reader, wanted))
+        except csv.Error:
+            rows = [[]]
+        firsts = {row[0] for row in rows if row}
+        if rows and (
+            set(map(len, rows)) != {len(self.header)}
+            or self._base + self._reader.line_num + 1 != start + len(rows)  # some record has several lines
+            or self._lines.suspect
+            or self.totals_prefix is not None
+            or self.continuation is not None
+            or not firsts.isdisjoint(self._unusual)
+        ):
+            self._go_to(start)
+            return False
+        batch.records += rows
+        batch.lines += range(start, start + len(rows))
+        batch.taken += len(rows)
+        return True
+
+    def _read_each(self, batch: Batch, wanted: int) -> None:
+        """Read records one by one, and look at each."""
+        for _ in range(wanted):
+            start = self._base + self._reader.line_num + 1
+            self._lines.keep_from = start
+            verdict: list[str] | Aside | None
+            try:
+                row = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                verdict = self._broken(start, self._base + self._reader.line_num, str(error))
+            else:
+                verdict = self._judge(row, start, self._base + self._reader.line_num)
+            batch.taken += 1
+            if verdict is None:
+                batch.non_rows += 1
+            elif isinstance(verdict, Aside):
+                batch.aside.append(verdict)
+            else:
+                batch.records.append(verdict)
+                batch.lines.append(start)
 
     def _judge(self, row: list[str], start: int, end: int) -> list[str] | Aside | None:
         """The record as it is to be kept, why it is set aside, or ``None`` for a non-row."""
@@ -156,12 +182,14 @@ class RecordReader:
         width = len(self.header)
         if width < 2 or 2 * sum(len(record) == width for record in records) <= len(records):
             return False
-        self._base = start
-        self._reader = self._reader_from(start + 1)
+        self._go_to(start + 1)
         return True
 
-    def _reader_from(self, line: int) -> Any:
-        return csv.reader(self._lines.start_at(line), strict=True, **self._dialect.arguments())
+    def _go_to(self, line: int) -> None:
+        """Read on, or again, from this line, which begins a record."""
+        self._base = line - 1
+        """Lines before the present ``csv.reader``'s first one."""
+        self._reader = csv.reader(self._lines.start_at(line), strict=True, **self._dialect.arguments())
 
     def _raw(self, start: int, end: int) -> str:
         return readable("".join(self._lines.between(start, end)).rstrip("\r\n"))

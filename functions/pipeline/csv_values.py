@@ -113,8 +113,13 @@ def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | Non
     nothing = nulls | NULL_WORDS | (ZERO_DATES if type_ in ("date", "timestamp") else frozenset())
 
     def convert(text: str) -> str:
-        cell = unguarded(text.strip().strip(_SPACES))
-        return "" if not cell or cell.casefold() in nothing else read(cell)
+        if nulls and text.strip().casefold() in nulls:
+            return ""
+        try:
+            return read(text)  # most cells are clean, and no word for "no value" can be read
+        except Unreadable:
+            cell = unguarded(text.strip().strip(_SPACES))
+            return "" if not cell or cell.casefold() in nothing else read(cell)
 
     return convert
 
@@ -226,11 +231,11 @@ def read_timestamp(text: str, order: str | None, zone: tzinfo) -> str:
         moment = _moment(match, order, text) if match else _compact(text)
     if not _EARLIEST_YEAR < moment.year < _LATEST_YEAR:
         raise Unreadable(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    if moment.tzinfo is not timezone.utc:  # noqa: UP017
-        moment = moment.astimezone(UTC)
-    return moment.replace(tzinfo=None).isoformat() + "Z"
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    elif offset := zone.utcoffset(moment):
+        moment -= offset
+    return moment.isoformat() + "Z"
 
 
 def _compact(text: str) -> datetime:

@@ -1,7 +1,8 @@
 """A manifest becomes rows in BigQuery, exactly once.
 
-The load job's id is made of the slice and the number of the try, so a second delivery meets the first one's job instead of
-loading again. BigQuery's load jobs are atomic: a failed one left nothing behind, and only then does the number grow.
+A load job's id is made of the slice and the number of the try, so a second delivery meets the first one's job instead of
+loading again. BigQuery's load jobs are atomic: a failed one left nothing behind, and only then does its number grow. A slice
+has at most two jobs, each with a number of its own: its rows, and its rows that were set aside.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline import bronze, clients, contract, runs, state, tables
 from pipeline.errors import Rejected, Retryable, Wait
@@ -113,7 +114,7 @@ def register(manifest: Mapping[str, Any]) -> None:
 def _run_job(piece: Slice, load: Load, started: float) -> None:
     """Have a load done once. Raises :class:`Retryable` (still running, or a passing error), :class:`Wait` (quota) or
     :class:`Rejected` (the load was refused)."""
-    number = piece.data["load"]["n"]
+    number = piece.data["tries"].get(load.prefix, 1)
     job = _insert_or_get(f"{load.prefix}-{piece.id}-{number}", load, piece)
     try:
         job.result(timeout=max(1.0, started + clients.timeout_seconds() - 30 - time.monotonic()))
@@ -124,7 +125,7 @@ def _run_job(piece: Slice, load: Load, started: float) -> None:
             if clients.is_transient(error):
                 raise Retryable(f"{job.job_id}: {error}") from error
             raise
-        _refused(piece, job, number)
+        _refused(piece, load, job, number)
     if job.output_rows != load.rows:
         raise Rejected(
             f"{job.job_id} loaded {job.output_rows} rows into {load.table}, the manifest says {load.rows}",
@@ -160,14 +161,14 @@ def _insert_or_get(job_id: str, load: Load, piece: Slice) -> LoadJob:
     return job
 
 
-def _refused(piece: Slice, job: LoadJob, number: int) -> None:
-    """Decide what a failed job means. Always raises."""
+def _refused(piece: Slice, load: Load, job: LoadJob, number: int) -> NoReturn:
+    """Decide what a failed job means. Its id is spent, and it left nothing behind: the next try has the next number."""
     reason = (job.error_result or {}).get("reason", "")
     said = "; ".join(error.get("message", "") for error in (job.errors or [])[:3])
-    if reason in PASSING_REASONS or reason == "quotaExceeded":
-        piece.change(load={"n": number + 1})  # a new id, because this one is spent
-        if reason == "quotaExceeded":
-            raise Wait(QUOTA_SECONDS, f"{job.job_id}: {said}")
+    piece.change(tries={**piece.data["tries"], load.prefix: number + 1})
+    if reason == "quotaExceeded":
+        raise Wait(QUOTA_SECONDS, f"{job.job_id}: {said}")
+    if reason in PASSING_REASONS:
         raise Retryable(f"{job.job_id}: {reason}: {said}")
     raise Rejected(
         f"{job.job_id} was refused: {reason}: {said}",
@@ -188,7 +189,7 @@ def _rebuild(manifest: Mapping[str, Any]) -> Slice:
         **dict.fromkeys(("token", "not_before", "published_at", "lease_until", "checkpoint", "error")),
         "rows": manifest["rows"],
         "aside": manifest["aside"],
-        "load": {"n": 1},
+        "tries": {},
     }
     runs.create_slice(data)
     piece = runs.read_slice(manifest["run_id"], manifest["slice_id"])

@@ -224,7 +224,7 @@ def initial(run: str, planned: PlannedSlice, contract: Contract) -> dict[str, An
         "rows": None,
         "aside": None,
         "error": None,
-        "load": {"n": 1},
+        "tries": {},
     }
 
 
@@ -336,11 +336,10 @@ def note_failure(piece: Slice) -> None:
 def retry(piece: Slice, frozen: Mapping[str, Any]) -> None:
     """Put a failed slice back to work, with what today's contract and presets freeze for it.
 
-    A slice that failed in its load keeps its manifest: only the load is repeated, under a new job id.
+    A slice that failed in its load keeps its manifest: only the load jobs that failed are repeated.
     """
     if piece.data["rows"] is not None:
-        load = {"n": piece.data["load"]["n"] + 1}
-        piece.change(status="extracted", load=load, error=None)
+        piece.change(status="extracted", error=None)
         publish_manifest(piece.run, piece.id)
         return
     piece.change(**frozen, status="planned", error=None, checkpoint=None, attempts=0, published_at=None)

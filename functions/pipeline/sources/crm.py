@@ -210,7 +210,7 @@ def fetch(task: Task) -> Iterator[Page]:
     }
     with blob.open("rb", chunk_size=DOWNLOAD_CHUNK_BYTES, raw_download=True, timeout=TRANSFER_SECONDS) as stream:
         try:
-            yield from _pages(stream, reading, cursor, facts)
+            yield from pages_of(stream, reading, cursor, facts)
         except NotRows as error:
             raise Rejected(
                 f"{file['name']} is not a table of text to its end: {error}",
@@ -219,7 +219,8 @@ def fetch(task: Task) -> Iterator[Page]:
             ) from error
 
 
-def _pages(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Page]:
+def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Page]:
+    """Pages of a file's bytes as ``reading`` says, after the records that ``cursor["rows"]`` counts. Raises :class:`NotRows`."""
     lines = TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding)
     reader = RecordReader(lines, reading.dialect, reading.header_line)
     names, columns, unknown = reading.bind(reader.header)
@@ -237,23 +238,23 @@ def _pages(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts:
         if not batch.taken:
             raise Retryable(f"the file ended after {skipped} records, {done} were read before")
         skipped += batch.taken
+    batch = reader.read(PAGE_ROWS)
     while True:
-        batch = reader.read(PAGE_ROWS)
+        following = reader.read(PAGE_ROWS)  # one ahead, to know the last page for what it is
         done += batch.taken
-        last = batch.taken < PAGE_ROWS
         converted = converter.convert(batch)
         yield Page(
             rows=converted.rows,
             lines=converted.lines,
             aside=batch.aside + converted.aside,
-            cursor=None if last else {**cursor, "rows": done},
+            cursor={**cursor, "rows": done} if following.taken else None,
             non_rows=batch.non_rows + before,
             facts=facts,
             unknown_fields=converted.unknown_fields,
         )
-        before = 0
-        if last:
+        if not following.taken:
             return
+        batch, before = following, 0
 
 
 def _keep_original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
