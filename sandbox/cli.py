@@ -252,7 +252,7 @@ def _sql(world: World, options: argparse.Namespace) -> int:
     query = sys.stdin.read() if options.query == "-" else options.query
     with _warehouse(world) as client:
         try:
-            rows = client.query_and_wait(query)
+            rows = client.query(query).result()
         except GoogleAPICallError as error:
             print(f"sandbox: {error.message}", file=sys.stderr)
             return 1

@@ -261,13 +261,20 @@ class Pool:
             )
             port, dead = instance.port, instance.dead
         if dead:
+            if port is not None:
+                return _text(502, "The instance died before it took the request.")
             return _text(500, f"The instance could not start; see {self.deployment.log}")
         if port is None:
             return self._too_late(instance)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=max(0.01, deadline - time.monotonic()))
         # The socket's timeout is per read, the deadline is for the whole request: a timer holds the latter.
         late = threading.Event()
-        timer = threading.Timer(max(0.0, deadline - time.monotonic()), lambda: (late.set(), self._kill(instance)))
+
+        def end() -> None:
+            late.set()
+            self._kill(instance)
+
+        timer = threading.Timer(max(0.0, deadline - time.monotonic()), end)
         timer.daemon = True
         timer.start()
         try:

@@ -17,13 +17,16 @@ from sandbox.ledger import Ledger
 
 _ORDER = ("planned", "waiting", "running", "extracted", "loaded", "skipped", "failed", "cancelled")
 _QUIET_SECONDS = 2.0
+_PLAIN_WIDTH = 160
 
 
 class Progress:
     """``with progress.stage("start"): ...``; inside, :meth:`show` replaces the line that says how far it is."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+        stream = stream or sys.stdout
+        # Where there is no terminal there is no width to obey: logs wrap by themselves.
+        self.console = Console(file=stream, highlight=False, width=None if stream.isatty() else _PLAIN_WIDTH)
         self.seconds: dict[str, float] = {}
         self._status: Status | None = None
         self._stage = ""

@@ -255,11 +255,11 @@ def _table(project: str, table: tables.Table) -> bigquery.Table:
 def _salt(client: bigquery.Client) -> list[str]:
     name = f"{client.project}.silver_pii.salt"
     client.create_table(bigquery.Table(name, schema=[bigquery.SchemaField("salt", "STRING")]), exists_ok=True)
-    if next(iter(client.query_and_wait(f"select count(*) from `{name}`")))[0]:
+    if next(iter(client.query(f"select count(*) from `{name}`").result()))[0]:
         return []
     # Random for each world: whoever knows the salt can match hashes to people.
     salt = bigquery.ScalarQueryParameter("salt", "STRING", secrets.token_hex(32))
-    client.query_and_wait(
+    client.query(
         f"insert into `{name}` (salt) values (@salt)", job_config=bigquery.QueryJobConfig(query_parameters=[salt])
-    )
+    ).result()
     return ["salt"]

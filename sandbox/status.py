@@ -13,7 +13,7 @@ from sandbox import ledger
 from sandbox.cloud import Cloud
 from sandbox.engines.storage import StorageEngine
 from sandbox.ledger import Ledger, SliceState
-from sandbox.progress import describe
+from sandbox.progress import Progress, describe
 from sandbox.world import Addresses, Lock, World
 
 _NEWEST_RUNS = 10
@@ -21,7 +21,7 @@ _NEWEST_RUNS = 10
 
 def show_status(world: World, console: Console | None = None) -> int:
     """Print the status. Returns 0."""
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or Progress().console
     running = world.running()
     if running is None:
         console.print(f"down: {escape(str(world.home))}")

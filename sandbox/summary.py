@@ -31,7 +31,7 @@ select
   min(order_date) as first_date,
   max(order_date) as last_date
 from gold.fact_orders
-where order_date >= date '0001-01-01' and is_countable
+where order_date >= date '0001-01-01'
 """
 FINDINGS_SQL = "select * from audit.aud_findings"
 
@@ -51,7 +51,6 @@ class TableCount:
 class Summary:
     """Everything that the last screen of a demo says. ``problems`` is empty when all is well."""
 
-    files: int = 0
     rows: int = 0
     aside: int = 0
     statuses: Mapping[str, int] = field(default_factory=dict)
@@ -71,7 +70,6 @@ def collect(cloud: Cloud) -> Summary:
     """Read the state and the warehouse of a running world."""
     state = ledger.read(cloud)
     summary = Summary(
-        files=len({(item.run_id, item.slice_id) for item in state.slices if item.status == "loaded"}),
         rows=state.rows,
         aside=state.aside,
         statuses=dict(state.statuses),
@@ -88,6 +86,8 @@ def collect(cloud: Cloud) -> Summary:
         summary.findings = list(_rows(cloud.bigquery, FINDINGS_SQL))
     except GoogleAPICallError as error:
         summary.problems.append(f"the audit cannot be read: {_short(error)}")
+    broken = [finding for finding in summary.findings if finding.get("severity") == "error"]
+    summary.problems += [f"audit: {finding.get('finding')}: {finding.get('next_step')}" for finding in broken]
     if summary.rows and summary.figures and not summary.figures.get("orders"):
         loaded = {item.stream for item in state.slices if item.status == "loaded" and item.rows}
         if "crm.orders" in loaded:
@@ -124,17 +124,15 @@ def _judge_build(cloud: Cloud, state: ledger.Ledger, summary: Summary) -> None:
 
 
 def table_counts(client: bigquery.Client) -> Iterator[TableCount]:
-    """Rows of every table and view of silver, gold and audit, and of bronze's tables."""
+    """Rows of every table, in the order of the flow."""
     for dataset in DATASETS:
-        if dataset == "silver_pii":
-            continue
         for item in client.list_tables(dataset, timeout=QUERY_TIMEOUT_SECONDS):
-            if item.table_type == "TABLE":
+            if item.table_type == "TABLE" and item.table_id != "salt":
                 yield TableCount(f"{dataset}.{item.table_id}", client.get_table(item.reference).num_rows or 0)
 
 
 def _rows(client: bigquery.Client, sql: str) -> list[dict[str, Any]]:
-    return [dict(row.items()) for row in client.query_and_wait(sql, wait_timeout=QUERY_TIMEOUT_SECONDS)]
+    return [dict(row.items()) for row in client.query(sql).result(timeout=QUERY_TIMEOUT_SECONDS)]
 
 
 def _short(error: GoogleAPICallError) -> str:
@@ -143,24 +141,28 @@ def _short(error: GoogleAPICallError) -> str:
 
 def show(console: Console, summary: Summary, currency: str, seconds: Mapping[str, float]) -> None:
     """Print a summary for people."""
-    console.print()
-    slices = ", ".join(f"{count} {status}" for status, count in summary.statuses.items())
-    console.print(f"[bold]Files[/bold]      {slices}; {summary.rows:,} rows loaded, {summary.aside:,} rows set aside")
+    slices = ", ".join(f"{count} {status}" for status, count in summary.statuses.items()) or "none"
     tests = f"{summary.tests} tests" if summary.tests else "no tests"
-    console.print(
-        f"[bold]dbt[/bold]        build {summary.build}: {summary.models} models, {tests}, {summary.warnings} warnings"
-    )
+    blocks: list[str | Table] = [
+        f"[bold]Files[/bold]    {slices}; {summary.rows:,} rows loaded, {summary.aside:,} rows set aside\n"
+        f"[bold]dbt[/bold]      build {summary.build}: {summary.models} models, {tests}, {summary.warnings} warnings"
+    ]
     if summary.figures:
-        console.print(_figures(summary.figures, currency))
-    console.print(_tables(summary.tables))
+        blocks.append(_figures(summary.figures, currency))
+    blocks.append(_tables(summary.tables))
     if summary.findings:
-        console.print(_findings(summary.findings))
-    spent = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-    console.print(f"[bold]Seconds[/bold]    {spent}; {sum(seconds.values()):.1f} in all")
+        blocks.append(_findings(summary.findings))
+    for block in blocks:
+        console.print()
+        console.print(block)
+    console.print()
+    if seconds:
+        spent = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+        console.print(f"[bold]Seconds[/bold]  {spent}; {sum(seconds.values()):.1f} in all")
     for name, reason in summary.set_aside_files:
         console.print(f"[bold yellow]Set aside[/bold yellow]  {escape(name)}: {escape(reason)}")
     for problem in summary.problems:
-        console.print(f"[bold red]Problem[/bold red]    {escape(problem)}")
+        console.print(f"[bold red]Problem[/bold red]  {escape(problem)}")
 
 
 def _figures(figures: Mapping[str, Any], currency: str) -> Table:
@@ -185,24 +187,32 @@ def _figures(figures: Mapping[str, Any], currency: str) -> Table:
 
 
 def _tables(counts: list[TableCount]) -> Table:
-    table = Table(title="Tables", title_justify="left", box=None, show_header=False)
+    table = Table(title="Tables (rows)", title_justify="left", box=None, show_header=False)
     for _ in range(2):
         table.add_column()
         table.add_column(justify="right")
     half = (len(counts) + 1) // 2
     for index in range(half):
-        pair = counts[index : index + 1] + counts[half + index : half + index + 1]
+        pair = [counts[index], *counts[half + index : half + index + 1]]
         table.add_row(*(cell for count in pair for cell in (count.name, f"{count.rows:,}")))
     return table
 
 
 def _findings(findings: list[Mapping[str, Any]]) -> Table:
-    table = Table(title="Audit findings", title_justify="left", box=None)
+    table = Table(title="Audit findings (audit.aud_findings)", title_justify="left", box=None)
     for name in findings[0]:
-        table.add_column(str(name), overflow="fold")
+        table.add_column(name.replace("_", " "), justify="right" if name in ("findings", "amount") else "left")
     for finding in findings:
-        table.add_row(*("" if value is None else escape(str(value)) for value in finding.values()))
+        table.add_row(*(escape(_cell(value)) for value in finding.values()))
     return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return _money(value) if isinstance(value, (Decimal, float)) else str(value)
 
 
 def _money(value: Decimal | float | None) -> str:

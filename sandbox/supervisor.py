@@ -219,7 +219,7 @@ class Supervisor:
 
     def query(self, sql: str) -> RowIterator:
         """Ask the warehouse."""
-        return self.cloud.bigquery.query_and_wait(sql)
+        return self.cloud.bigquery.query(sql).result()
 
     def kill(self, function: str) -> int | None:
         """Kill an instance of a function, a busy one first. Returns its process id, ``None`` when there is none."""
