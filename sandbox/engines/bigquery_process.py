@@ -109,7 +109,8 @@ class BigQueryProcess:
 
     def _wait(self, timeout_seconds: float) -> None:
         process = self.process
-        assert process is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdout is not None
         deadline = time.monotonic() + timeout_seconds
         ready, _, _ = select.select([process.stdout], [], [], timeout_seconds)
         line = process.stdout.readline() if ready else b""
@@ -162,9 +163,7 @@ class BigQueryProcess:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
     def _last_words(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import shutil
 import signal
@@ -74,6 +75,8 @@ def quiet() -> None:
     from bqemulator.observability.logging_ import configure_logging
 
     configure_logging(level="warning", fmt="json")
+    # sqlglot warns of every clause that DuckDB does not have, such as PARTITION BY; `definitions` reads those.
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 
 def main() -> int:

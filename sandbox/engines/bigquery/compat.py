@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.engines.bigquery import (
+    casts,
     definitions,
     functions,
     information_schema,
     jobs,
     load_job,
+    offsets,
     partition_filters,
     requests,
     rules,
@@ -37,8 +39,10 @@ def install(location: str, storage: str | None, scratch: Path) -> None:
     if "bqemulator.server" in sys.modules:
         raise RuntimeError("bqemulator.server was imported before the corrections were installed")
     rules.install()
+    casts.install()
     functions.install()
     statements.install()
+    offsets.install()
     information_schema.install()
     partition_filters.install()
     definitions.install()

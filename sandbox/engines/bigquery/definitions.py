@@ -13,6 +13,11 @@ from typing import Any
 SET_OPTIONS = re.compile(
     r"ALTER\s+(?:TABLE|VIEW)\s+(?:IF\s+EXISTS\s+)?([`\w.\-]+)\s+SET\s+OPTIONS\s*(\(.*\))\s*;?\s*$", re.IGNORECASE | re.S
 )
+COLUMN_OPTIONS = re.compile(
+    r"ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?([`\w.\-]+)\s+ALTER\s+COLUMN\s+(?:IF\s+EXISTS\s+)?`?(\w+)`?\s+"
+    r"SET\s+OPTIONS\s*(\(.*\))\s*;?\s*$",
+    re.IGNORECASE | re.S,
+)
 DAY_MS = 86_400_000
 DECIMAL = re.compile(r"DECIMAL\(\d+,\s*(\d+)\)")
 NUMERIC_SCALE = 9
@@ -118,6 +123,10 @@ def after_statement(sql: str, project: str, context: Any) -> None:
     if found:
         _set_options(found[1], found[2], project, context)
         return
+    found = COLUMN_OPTIONS.search(sql)
+    if found:
+        _describe_column(found[1], found[2], found[3], project, context)
+        return
     import sqlglot
     from bqemulator.catalog import ddl_sync
     from sqlglot import exp
@@ -134,15 +143,32 @@ def after_statement(sql: str, project: str, context: Any) -> None:
             _complete(tree, ddl_sync._split_target(target, project), context)
 
 
-def _set_options(name: str, options: str, project: str, context: Any) -> None:
+def _options(text: str) -> dict[str, Any]:
     import sqlglot
 
+    if not text.strip("() \n"):
+        return {}
+    create = sqlglot.parse_one(f"CREATE TABLE x (a INT64) OPTIONS{text}", read="bigquery")
+    return read_create(create).options
+
+
+def _describe_column(name: str, column: str, options: str, project: str, context: Any) -> None:
+    meta = context.catalog.get_table(*([project, *name.replace("`", "").split(".")])[-3:])
+    description = _options(options).get("description")
+    if meta is None or description is None:
+        return
+    fields = tuple(
+        f.model_copy(update={"description": description}) if f.name.lower() == column.lower() else f
+        for f in meta.schema_.fields
+    )
+    context.catalog.update_table(meta.model_copy(update={"schema_": meta.schema_.model_copy(update={"fields": fields})}))
+
+
+def _set_options(name: str, options: str, project: str, context: Any) -> None:
     key = ([project, *name.replace("`", "").split(".")])[-3:]
     meta = context.catalog.get_table(*key)
-    if meta is None or not options.strip("() \n"):
-        return
-    create = sqlglot.parse_one(f"CREATE TABLE x (a INT64) OPTIONS{options}", read="bigquery")
-    context.catalog.update_table(with_options(meta, read_create(create).options))
+    if meta is not None:
+        context.catalog.update_table(with_options(meta, _options(options)))
 
 
 def _refresh_columns(key: tuple[str, str, str], context: Any) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from sandbox.engines.bigquery import casts
+
 #: Second-level labels that are public suffixes under two-letter country codes. A heuristic: the public suffix list
 #: itself is not among the engine's packages.
 SECOND_LEVEL = frozenset({"co", "com", "org", "ac", "gov", "net"})
@@ -75,7 +77,7 @@ def parse_timestamp(pattern: str | None, value: str | None) -> datetime.datetime
         zone = named[1] if named else "UTC"
         text = text[: named.start()] if named else text
     try:
-        parsed = datetime.datetime.strptime(text, form)
+        parsed = datetime.datetime.strptime(text, form)  # noqa: DTZ007 (the zone is set below)
     except ValueError as error:
         raise ValueError(f'Failed to parse input string "{value}"') from error
     if zone and parsed.tzinfo is None:
@@ -101,6 +103,8 @@ def add_to(connection: Any) -> None:
             null_handling="special",
             exception_handling=on_error,
         )
+    for statement in casts.macros():
+        connection.execute(statement)
 
 
 def install() -> None:

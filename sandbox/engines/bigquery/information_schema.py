@@ -70,9 +70,7 @@ VIEWS: tuple[tuple[str, str, list[Column], Callable[[Any], Iterator[Row]]], ...]
     (
         "COLUMN_FIELD_PATHS",
         r"INFORMATION_SCHEMA\s*\.\s*COLUMN_FIELD_PATHS",
-        text_columns(
-            "table_catalog", "table_schema", "table_name", "column_name", "field_path", "data_type", "description"
-        ),
+        text_columns("table_catalog", "table_schema", "table_name", "column_name", "field_path", "data_type", "description"),
         _field_paths,
     ),
     (
@@ -91,9 +89,7 @@ VIEWS: tuple[tuple[str, str, list[Column], Callable[[Any], Iterator[Row]]], ...]
         _materialized,
     ),
 )
-PRIVILEGES = text_columns(
-    "object_catalog", "object_schema", "object_name", "object_type", "privilege_type", "grantee"
-)
+PRIVILEGES = text_columns("object_catalog", "object_schema", "object_name", "object_type", "privilege_type", "grantee")
 
 
 def expand(sql: str, project: str, catalog: Any) -> str:

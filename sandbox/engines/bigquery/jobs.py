@@ -129,9 +129,7 @@ def _install_responses(routes: Any, upload: Any, location: str) -> None:
     for module in (routes, upload):
         build = module._build_job_response
 
-        def response(
-            project_id: str, job_id: str, job: Any, config: dict[str, Any], build: Any = build
-        ) -> dict[str, Any]:
+        def response(project_id: str, job_id: str, job: Any, config: dict[str, Any], build: Any = build) -> dict[str, Any]:
             out: dict[str, Any] = build(project_id, job_id, job, {**config, "jobType": job.job_type})
             out["jobReference"]["location"] = location
             out["id"] = f"{project_id}:{location}.{job_id}"
@@ -168,9 +166,7 @@ def _install_uploads(upload: Any, location: str) -> None:
         minted = upload._new_job_id
         upload._new_job_id = lambda: wanted or minted()  # requests are served one at a time
         try:
-            return await run_load(
-                project_id=project_id, configuration=configuration, media_path=media_path, ctx=ctx
-            )
+            return await run_load(project_id=project_id, configuration=configuration, media_path=media_path, ctx=ctx)
         finally:
             upload._new_job_id = minted
 

@@ -161,5 +161,3 @@ def infer_text(connection: Any, file: SourceFile, file_format: str, options: Map
     delimiter = str(options.get("fieldDelimiter") or ",")
     delimiter = text_literal(DELIMITERS.get(delimiter, delimiter))
     return infer(connection, f"read_csv_auto({path}, delim={delimiter}, compression={compression})")
-
-

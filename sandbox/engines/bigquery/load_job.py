@@ -205,9 +205,7 @@ def clear_partition(load: Load, partitioning: Any, table: str, staged: str) -> N
         f"SELECT count(*) FROM {staged} WHERE NOT _bad AND {value} IS DISTINCT FROM '{identity}'"
     ).fetchone()[0]
     if others:
-        raise LoadFailed(
-            "invalid", f"Some rows belong to different partitions rather than destination partition {identity}"
-        )
+        raise LoadFailed("invalid", f"Some rows belong to different partitions rather than destination partition {identity}")
     if load.disposition == "WRITE_TRUNCATE":
         load.connection.execute(f"DELETE FROM {table} WHERE {value} = '{identity}'")
 

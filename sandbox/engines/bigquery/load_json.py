@@ -111,14 +111,9 @@ class JsonRows:
         }
 
     def _reason(self, line: str, select: _Select) -> str:
-        one = self.connection.execute("SELECT json_valid(?), json_type(?)", [line, line]) if line else None
-        try:
-            valid = one.fetchone() if one else None
-        except Exception:
-            valid = None
-        if not valid or not valid[0]:
+        if not self.connection.execute("SELECT json_valid(?)", [line]).fetchone()[0]:
             return "Parser terminated before end of string."
-        if valid[1] != "OBJECT":
+        if self.connection.execute("SELECT json_type(?)", [line]).fetchone()[0] != "OBJECT":
             return "Expected an object."
         self.connection.execute("CREATE OR REPLACE TEMP TABLE _load_line AS SELECT ?::JSON AS json", [line])
         source = select.layers("SELECT json FROM _load_line")
@@ -211,8 +206,7 @@ def _batches(file: SourceFile) -> Iterator[Any]:
     positions: list[int] = []
     lines: list[str] = []
     position = 0
-    opened = gzip.open(file.path, "rb") if file.gzipped else file.path.open("rb")
-    with opened as stream:
+    with gzip.open(file.path, "rb") if file.gzipped else file.path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if line.strip():
                 numbers.append(number)

@@ -129,9 +129,7 @@ class FilterCheck:
             name = one.seen_as or ""
             on = merge.args.get("on")
             # A clause that reads existing rows of the target needs the filter; a plain insert reads none.
-            reading = [
-                w for w in merge.args["whens"].expressions if w.args.get("matched") or w.args.get("source")
-            ]
+            reading = [w for w in merge.args["whens"].expressions if w.args.get("matched") or w.args.get("source")]
             if _filtered(on, name, alias):
                 continue
             if isinstance(on, exp.Boolean) and not on.this:
@@ -255,9 +253,7 @@ def check(sql: str, project: str, catalog: Any) -> None:
     Raises:
         bqemulator.domain.errors.InvalidQueryError: with BigQuery's words.
     """
-    if not any(
-        t.time_partitioning and t.time_partitioning.require_partition_filter for t in catalog._cache._tables.values()
-    ):
+    if not any(t.time_partitioning and t.time_partitioning.require_partition_filter for t in catalog._cache._tables.values()):
         return
     for problem in FilterCheck(project, catalog).problems(sql):
         from bqemulator.domain.errors import InvalidQueryError

@@ -17,6 +17,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 JOBS = re.compile(r"^/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?")
 UNLOCKED = ("/healthz",)
+#: Statuses that become 400: internal error and not implemented.
+NOT_RETRIED = (500, 501)
 
 
 class Requests:
@@ -52,7 +54,11 @@ class Requests:
                 await _answer(send, *refusal)
                 return
             answer = _Answer(send, self.location)
-            await self.app(scope, _replay(body, receive), answer.send)
+            try:
+                await self.app(scope, _replay(body, receive), answer.send)
+            except Exception:  # bqemulator has logged it, and Starlette raises it again after it has answered 500
+                if not answer.sent:
+                    raise
 
     def _refusal(self, scope: Message, body: bytes) -> tuple[int, str, str] | None:
         found = JOBS.match(scope["path"])
@@ -125,6 +131,7 @@ class _Answer:
         self.location = location.encode()
         self.start: Message = {}
         self.parts: list[bytes] = []
+        self.sent = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -134,9 +141,10 @@ class _Answer:
         if message.get("more_body"):
             return
         body = b"".join(self.parts)
-        if self.start["status"] == 500:
+        if self.start["status"] in NOT_RETRIED:
+            code = b'"code":%d' % self.start["status"]
             self.start["status"] = 400
-            body = body.replace(b'"code":500', b'"code":400')
+            body = body.replace(code, b'"code":400')
             body = body.replace(b"internalError", b"invalid").replace(b"backendError", b"invalid")
         if self.start["status"] >= 400 or b'"errorResult"' in body:
             body = body.replace(b"in location US", b"in location " + self.location)
@@ -146,17 +154,17 @@ class _Answer:
             headers.append((b"content-length", str(len(body)).encode()))
         await self.forward({**self.start, "headers": headers})
         await self.forward({"type": "http.response.body", "body": body})
+        self.sent = True
 
 
 def install(location: str) -> None:
-    """Wrap the application factory. Must run before `bqemulator.server` is imported."""
+    """Wrap what the application factory makes. Must run before `bqemulator.server` is imported."""
     import bqemulator.api.app as app
 
     create = app.create_app
 
     def create_app(context: Any) -> Any:
-        application = create(context)
-        application.add_middleware(Requests, context=context, location=location)
-        return application
+        # Around everything, not as a middleware: Starlette makes its answer to an exception outside of those.
+        return Requests(create(context), context, location)
 
     app.create_app = create_app

@@ -58,7 +58,17 @@ def install() -> None:
         call = exp.Anonymous(this="DATE_TRUNC", expressions=[exp.Literal.string("week"), node.this.copy()])
         return exp.Cast(this=call, to=exp.DataType.build("DATE")) if isinstance(node, exp.DateTrunc) else call
 
+    def arrow_applies(_self: Any, node: Any) -> bool:
+        return isinstance(node, exp.JSONExtractScalar) and isinstance(node.expression, (exp.JSONPath, exp.Literal))
+
+    def arrow_rewrite(_self: Any, node: Any) -> Any:
+        # `x ->> '$' IS NULL` is read by DuckDB as `x ->> ('$' IS NULL)`; a function call has no precedence.
+        path = node.expression
+        text = path if isinstance(path, exp.Literal) else exp.Literal.string(path.sql(dialect="duckdb").strip("'"))
+        return exp.Anonymous(this="json_extract_string", expressions=[node.this.copy(), text.copy()])
+
     rules = {
+        "LOCAL_JSON_ARROW": (arrow_applies, arrow_rewrite),
         "LOCAL_NUMERIC_38_9": (numeric_applies, numeric_rewrite),
         "LOCAL_NUMERIC_PRODUCT": (product_applies, product_rewrite),
         "LOCAL_DATE_TRUNC_ISOWEEK": (week_applies, week_rewrite),

@@ -9,12 +9,51 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sandbox.engines.bigquery import definitions, refusals
+
 #: Comments in front of a statement; dbt writes one before everything.
 LEADING_COMMENTS = re.compile(r"^\s*(?:--[^\n]*\n\s*|#[^\n]*\n\s*|/\*.*?\*/\s*)*", re.S)
-ASSERT = re.compile(
-    r"^\s*ASSERT\b(.*?)(?:\s+AS\s+('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))?\s*;?\s*$", re.IGNORECASE | re.S
+ASSERT = re.compile(r"^\s*ASSERT\b(.*?)(?:\s+AS\s+('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))?\s*;?\s*$", re.IGNORECASE | re.S)
+#: Names that DuckDB reserves and BigQuery does not.
+RESERVED = frozenset(
+    [
+        "analyse",
+        "analyze",
+        "asymmetric",
+        "at",
+        "both",
+        "check",
+        "column",
+        "constraint",
+        "deferrable",
+        "do",
+        "foreign",
+        "grant",
+        "initially",
+        "lambda",
+        "leading",
+        "offset",
+        "only",
+        "placing",
+        "primary",
+        "references",
+        "returning",
+        "show",
+        "some",
+        "summarize",
+        "symmetric",
+        "table",
+        "trailing",
+        "unique",
+        "user",
+        "variadic",
+    ]
 )
-NEEDS_TREE = re.compile(r"NET\.|PARSE_TIMESTAMP|NOT\s+ENFORCED|\bSTRUCT\s*\(", re.IGNORECASE)
+NEEDS_TREE = re.compile(
+    r"NET\.|PARSE_TIMESTAMP|NOT\s+ENFORCED|\bSTRUCT\s*\(|IGNORE\s+NULLS|\b(ISO)?WEEK\b|FORMAT_|APPROX_QUANTILES|JSON_KEYS"
+    r"|SYSTEM_TIME|\bSUBSTR|\b(" + "|".join(sorted(RESERVED)) + r")\b",
+    re.IGNORECASE,
+)
 GRANT = re.compile(r"(GRANT|REVOKE)\b", re.IGNORECASE)
 
 
@@ -34,6 +73,8 @@ def prepare(sql: str) -> str:
             return f"SELECT CASE WHEN {found[1]} THEN TRUE ELSE ERROR('{message}') END"
     if GRANT.match(head):
         return "SELECT 1"  # there is no IAM here: grants are accepted and mean nothing
+    if definitions.SET_OPTIONS.search(head) or definitions.COLUMN_OPTIONS.search(head):
+        return "SELECT 1"  # the catalogue takes the options after the statement
     if not NEEDS_TREE.search(sql):
         return sql
     import sqlglot
@@ -43,6 +84,7 @@ def prepare(sql: str) -> str:
     except sqlglot.errors.SqlglotError:
         return sql
     for node in list(tree.walk()):
+        refusals.check(node)
         _rewrite(node)
     return str(tree.sql(dialect="bigquery"))
 
@@ -62,6 +104,18 @@ def _rewrite(node: Any) -> None:
         _name_struct_fields(node)
     elif isinstance(node, exp.StrToTime):
         _parse_timestamp_call(node)
+    elif isinstance(node, exp.Identifier):
+        if not node.args.get("quoted") and node.name.lower() in RESERVED:
+            node.set("quoted", True)
+    elif isinstance(node, exp.WeekStart):
+        # Weeks from Monday are ISO weeks; `refusals` has refused every other day but Sunday.
+        node.replace(exp.var("ISOWEEK" if node.name.upper() == "MONDAY" else "WEEK"))
+    elif isinstance(node, exp.DateDiff):
+        _weeks_between(node)
+    elif isinstance(node, exp.IgnoreNulls):
+        _limit_after_aggregation(node)
+    elif isinstance(node, exp.JSONKeysAtDepth):
+        _quote_json_keys(node)
 
 
 def _drop_unenforced_keys(schema: Any) -> None:
@@ -72,9 +126,7 @@ def _drop_unenforced_keys(schema: Any) -> None:
     schema.set("expressions", [e for e in schema.expressions if isinstance(e, exp.ColumnDef)])
     for column in schema.expressions:
         kept = [
-            c
-            for c in column.constraints
-            if not isinstance(c.kind, key_kinds) and "ENFORCED" not in c.sql("bigquery").upper()
+            c for c in column.constraints if not isinstance(c.kind, key_kinds) and "ENFORCED" not in c.sql("bigquery").upper()
         ]
         column.set("constraints", kept)
 
@@ -101,13 +153,61 @@ def _parse_timestamp_call(node: Any) -> None:
     from sqlglot import exp
 
     form = node.args.get("format")
+    safe = isinstance(node.parent, exp.SafeFunc)
+    zone = node.args.get("zone")
+    if zone is not None:
+        local = exp.Anonymous(this="PARSE_DATETIME", expressions=[form.copy(), node.this.copy()])
+        if safe:
+            local = exp.SafeFunc(this=local)
+        call = exp.Anonymous(this="timezone", expressions=[zone.copy(), local])
+        (node.parent if safe else node).replace(call)
+        return
     if not (isinstance(form, exp.Literal) and re.search(r"%E|%Z|%z", str(form.this))):
         return
-    safe = isinstance(node.parent, exp.SafeFunc)
     name = "local_safe_parse_timestamp" if safe else "local_parse_timestamp"
     inner = exp.Anonymous(this=name, expressions=[form.copy(), node.this.copy()])
     call = exp.Anonymous(this="timezone", expressions=[exp.Literal.string("UTC"), inner])
     (node.parent if safe else node).replace(call)
+
+
+def _weeks_between(node: Any) -> None:
+    """DATE_DIFF by weeks counts the week starts between two dates; bqemulator mixes Sunday and Monday weeks."""
+    from sqlglot import exp
+
+    unit = node.args.get("unit")
+    if isinstance(unit, exp.WeekStart):
+        unit = exp.var("ISOWEEK" if unit.name.upper() == "MONDAY" else "WEEK")
+    if unit is None or unit.name.upper() not in ("WEEK", "ISOWEEK"):
+        return
+    later, earlier = (exp.DateTrunc(this=d.copy(), unit=unit.copy()) for d in (node.this, node.expression))
+    days = exp.DateDiff(this=later, expression=earlier, unit=exp.var("DAY"))
+    node.replace(exp.IntDiv(this=days, expression=exp.Literal.number(7)))
+
+
+def _limit_after_aggregation(node: Any) -> None:
+    """`ARRAY_AGG(x IGNORE NULLS ORDER BY y LIMIT n)`: bqemulator would filter the slice instead of the aggregate."""
+    from sqlglot import exp
+
+    limit = node.this.this if isinstance(node.this, exp.ArrayAgg) else None
+    if not isinstance(limit, exp.Limit) or not isinstance(limit.this, exp.Expression):
+        return
+    ordered, count = limit.this, limit.expression
+    value = ordered.this if isinstance(ordered, exp.Order) else ordered
+    if isinstance(value, exp.Distinct):
+        value = value.expressions[0]
+    # A row that is filtered out before the aggregation is never counted, so the slice is of the rest.
+    kept = exp.Filter(
+        this=exp.ArrayAgg(this=ordered.copy()),
+        expression=exp.Where(this=exp.Not(this=exp.Is(this=value.copy(), expression=exp.Null()))),
+    )
+    node.replace(exp.Anonymous(this="list_slice", expressions=[kept, exp.Literal.number(1), count.copy()]))
+
+
+def _quote_json_keys(node: Any) -> None:
+    """JSON_KEYS puts a key with special characters into double quotes; DuckDB's json_keys does not."""
+    from sqlglot import exp
+
+    node.replace(exp.Anonymous(this="local_json_keys", expressions=[node.this.copy()]))
 
 
 def finish(sql: str) -> str:
@@ -132,9 +232,7 @@ def finish(sql: str) -> str:
     columns = [c for c in create.this.expressions if isinstance(c, exp.ColumnDef)]
     select = create.expression.this if isinstance(create.expression, exp.Subquery) else create.expression
     alias = exp.TableAlias(this=exp.to_identifier("_ctas"), columns=[c.this.copy() for c in columns])
-    casts = [
-        exp.alias_(exp.Cast(this=exp.column(c.this.copy()), to=c.kind.copy()), c.this.copy()) for c in columns
-    ]
+    casts = [exp.alias_(exp.Cast(this=exp.column(c.this.copy()), to=c.kind.copy()), c.this.copy()) for c in columns]
     create.set("expression", exp.Select(expressions=casts).from_(exp.Subquery(this=select, alias=alias)))
     create.set("this", create.this.this)
     return str(create.sql(dialect="duckdb"))

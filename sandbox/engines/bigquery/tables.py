@@ -57,9 +57,7 @@ def _install_from_rest(routes: Any) -> None:
             if after is None:
                 raise ValidationError(f"{prefix} Field {field.name} is missing in new schema")
             if duckdb_columns([field]) != duckdb_columns([after]):
-                raise ValidationError(
-                    f"{prefix} Field {field.name} has changed type from {field.type} to {after.type}"
-                )
+                raise ValidationError(f"{prefix} Field {field.name} has changed type from {field.type} to {after.type}")
 
     routes._rest_to_table_meta = from_rest
 
