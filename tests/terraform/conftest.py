@@ -48,8 +48,8 @@ def offline() -> Callable[..., subprocess.CompletedProcess[str]]:
         pytest.skip("no offline runner for terraform: set TF_OFFLINE to the path of tf-offline")
     terraform_binary()
 
-    def run(*arguments: str, json_file: Path | None = None) -> subprocess.CompletedProcess[str]:
-        head = [str(runner), *(["--json", str(json_file)] if json_file else []), str(TERRAFORM)]
+    def run(*arguments: str, json_file: Path | None = None, folder: Path = TERRAFORM) -> subprocess.CompletedProcess[str]:
+        head = [str(runner), *(["--json", str(json_file)] if json_file else []), str(folder)]
         return subprocess.run(
             [*head, *arguments], capture_output=True, text=True, timeout=600, env=clean_environment(), check=False
         )

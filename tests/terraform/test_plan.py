@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from .conftest import ENVIRONMENTS, IMAGE, REPOSITORY, Json, one, resources
 
@@ -174,3 +177,49 @@ def test_caches_of_this_machine_do_not_deploy(offline: Callable[..., subprocess.
         assert archive() == before
     finally:
         marker.unlink()
+
+
+def test_new_source_is_a_block_of_the_contract(
+    offline: Callable[..., subprocess.CompletedProcess[str]], contract: dict[str, Any], prod: Json, tmp_path: Path
+) -> None:
+    """A source with a secret and one stream of dates, and its function: all that they need is planned, nothing else moves."""
+    ignored = shutil.ignore_patterns("__pycache__", ".terraform*", ".build")
+    shutil.copytree(REPOSITORY / "terraform", tmp_path / "terraform", ignore=ignored)
+    (tmp_path / "functions").mkdir()
+    widened = copy.deepcopy(contract)
+    widened["functions"]["ingest_weather"] = {**contract["functions"]["ingest_crm"], "topic": "weather"}
+    widened["sources"]["weather"] = {
+        **{name: contract["sources"]["crm"][name] for name in ("description", "schedule", "time_zone", "limits")},
+        "secrets": ["weather-token"],
+        "streams": {"days": {"grain": "One row per day.", "key": ["day"], "window": "dates", "mode": "dates", "fields": {}}},
+    }
+    (tmp_path / "functions" / "pipeline.yaml").write_text(yaml.safe_dump(widened), encoding="utf-8")
+    values = ["-var-file=environments/prod.tfvars", f"-var=dbt_image={IMAGE}"]
+    accounts = '-var=accounts={"crm":[{"id":"default","time_zone":"Europe/London"}],"weather":[{"id":"north"}]}'
+    file = tmp_path / "plan.json"
+    done = offline("plan", "-no-color", *values, accounts, json_file=file, folder=tmp_path / "terraform")
+    assert done.returncode == 0, done.stdout + done.stderr
+    wide = json.loads(file.read_text(encoding="utf-8"))
+    assert not [c for c in wide["checks"] if c["status"] == "fail"]
+    before, after = ({r["address"] for r in resources(plan)} for plan in (prod, wide))
+    assert before < after
+    assert after - before == {
+        'google_bigquery_table.stream["weather__days"]',
+        'google_cloud_run_v2_service_iam_member.push["ingest_weather"]',
+        'google_cloud_scheduler_job.ingest["weather"]',
+        'google_pubsub_subscription.push["ingest_weather"]',
+        'google_pubsub_subscription_iam_member.dead_letters["ingest_weather"]',
+        'google_pubsub_topic.flow["weather"]',
+        'google_pubsub_topic_iam_member.function["control/weather"]',
+        'google_pubsub_topic_iam_member.function["ingest_weather/manifests"]',
+        'google_pubsub_topic_iam_member.function["ingest_weather/transform"]',
+        'google_pubsub_topic_iam_member.function["ingest_weather/weather"]',
+        'google_pubsub_topic_iam_member.function["load_bronze/weather"]',
+        'google_secret_manager_secret.source["weather-token"]',
+        'google_secret_manager_secret_iam_member.reader["weather-token/weather"]',
+        'google_storage_bucket_iam_member.bronze_create["weather"]',
+        'google_storage_bucket_iam_member.bronze_read["ingest_weather"]',
+        'google_storage_bucket_iam_member.state["ingest_weather"]',
+        'module.function["ingest_weather"].google_cloudfunctions2_function.this',
+        'module.function["ingest_weather"].google_service_account.this',
+    }
