@@ -12,15 +12,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
-if TYPE_CHECKING:  # generic in the stubs, plain classes at run time
-    Handler = grpc.RpcMethodHandler[Any, Any]
-    GenericHandler = grpc.GenericRpcHandler[Any, Any]
-else:
-    GenericHandler = grpc.GenericRpcHandler
+Handler: TypeAlias = Any
+"""A grpc.RpcMethodHandler, as grpc's factory functions make it."""
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +119,8 @@ def _abort(context: grpc.ServicerContext, error: CallError) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-class _Handlers(GenericHandler):
-    """All methods of a server; a method that is missing is refused by name."""
+class _Handlers:
+    """All methods of a server, as a grpc.GenericRpcHandler; a method that is missing is refused by name."""
 
     def __init__(self) -> None:
         self.by_path: dict[str, Handler] = {}
@@ -198,7 +195,9 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ]
-            server = grpc.server(DaemonExecutor("grpc-call"), handlers=[self._handlers], options=options)  # type: ignore[arg-type]
+            handlers: Any = [self._handlers]
+            threads: Any = DaemonExecutor("grpc-call")  # grpc asks for a ThreadPoolExecutor and uses submit alone
+            server = grpc.server(threads, handlers=handlers, options=options)
             try:
                 port = server.add_insecure_port(f"127.0.0.1:{self._port}")
             except RuntimeError as error:
@@ -212,3 +211,38 @@ class GrpcServer:
         if self._server is not None:
             self._server.stop(grace=0).wait(1)
             self._server = None
+
+
+class GrpcEngine:
+    """Base of the small engines: serves its services on a server of its own, or on one that it shares with others.
+
+    A shared ``server`` is started by whichever engine starts first, and stopped by whoever made it.
+    """
+
+    def __init__(self, *, port: int = 0, server: GrpcServer | None = None) -> None:
+        self._owns_server = server is None
+        self._server = server or GrpcServer(port)
+
+    def services(self) -> Sequence[Service]:
+        """What the engine serves."""
+        raise NotImplementedError
+
+    def start(self) -> str:
+        """Starts serving; returns the address ``127.0.0.1:<port>``."""
+        self._server.add(self.services())
+        return self._server.start()
+
+    def stop(self) -> None:
+        """Stops serving; may be called again."""
+        if self._owns_server:
+            self._server.stop()
+
+
+def page(items: Sequence[Any], request: Any, page_size: int = 100) -> tuple[Sequence[Any], str]:
+    """The page of ``items`` that a List request asks for, and the next page's token. Raises INVALID_ARGUMENT."""
+    try:
+        start = int(request.page_token or 0)
+    except ValueError:
+        raise invalid_argument(f"Invalid page token given (page_token={request.page_token}).") from None
+    end = start + (request.page_size or page_size)
+    return items[start:end], str(end) if end < len(items) else ""

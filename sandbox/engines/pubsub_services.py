@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from google.pubsub_v1 import types
 
-from sandbox.engines.grpc_services import Method, Service, invalid_argument
+from sandbox.engines.grpc_services import Method, Service, invalid_argument, page
 from sandbox.engines.pubsub_broker import Broker
 from sandbox.engines.pubsub_queue import Delivery, SubscriptionQueue
 from sandbox.engines.pubsub_settings import (
@@ -21,17 +21,6 @@ from sandbox.engines.pubsub_settings import (
 )
 
 PULL_WAIT_SECONDS = 90.0
-PAGE_SIZE = 100
-
-
-def page(items: Sequence[Any], request: Any) -> tuple[Sequence[Any], str]:
-    """The page of ``items`` that the request asks for, and the token of the next one. Raises INVALID_ARGUMENT."""
-    try:
-        start = int(request.page_token or 0)
-    except ValueError:
-        raise invalid_argument(f"Invalid page token given (page_token={request.page_token}).") from None
-    end = start + (request.page_size or PAGE_SIZE)
-    return items[start:end], str(end) if end < len(items) else ""
 
 
 def publisher_service(broker: Broker) -> Service:

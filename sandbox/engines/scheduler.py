@@ -1,0 +1,267 @@
+"""Cloud Scheduler: the engine for the unmodified google-cloud-scheduler client over an insecure gRPC channel."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.cloud.scheduler_v1 import types
+
+from sandbox.engines import cron, outbound
+from sandbox.engines.grpc_services import (
+    GrpcEngine,
+    GrpcServer,
+    Method,
+    Service,
+    already_exists,
+    failed_precondition,
+    invalid_argument,
+    not_emulated,
+    not_found,
+    page,
+    raw,
+)
+from sandbox.engines.journal import DirectoryLock, JournaledMap
+from sandbox.engines.scheduler_targets import HttpCall, Job, Post, Publish, Targets, seconds, send
+
+__all__ = ["HttpCall", "Post", "Publish", "SchedulerEngine"]
+
+logger = logging.getLogger(__name__)
+
+JOB_NAME = re.compile(r"projects/[^/]+/locations/[^/]+/jobs/[A-Za-z0-9_-]{1,500}")
+State: Any = types.Job.State
+UPDATABLE = (
+    "description",
+    "pubsub_target",
+    "http_target",
+    "schedule",
+    "time_zone",
+    "retry_config",
+    "attempt_deadline",
+)
+
+
+class SchedulerEngine(GrpcEngine):
+    """Jobs with a Pub/Sub or an HTTP target, fired by their cron schedule or by RunJob.
+
+    ``publish`` delivers Pub/Sub targets; ``post`` makes HTTP calls (by default really), with bearer tokens from
+    ``token(service account, audience)``. Times that pass while no engine runs are not made up for. ``clock`` tells
+    the time (aware); ``ticking`` False fires by RunJob alone. Only one engine may use the directory at a time.
+    """
+
+    TICK_SECONDS = 0.5
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        publish: Publish,
+        post: Post = send,
+        token: outbound.TokenSource | None = None,
+        port: int = 0,
+        server: GrpcServer | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticking: bool = True,
+    ) -> None:
+        super().__init__(port=port, server=server)
+        self._directory = directory
+        self._targets = Targets(publish, post, token)
+        self._clock = clock
+        self._ticking = ticking
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+
+    def start(self) -> str:
+        """Opens the directory, serves it and begins to tick; returns the address ``127.0.0.1:<port>``."""
+        self._directory_lock = DirectoryLock(self._directory)
+        self._jobs = JournaledMap(self._directory / "jobs.jsonl")
+        for name in self._jobs:  # whatever was due while nobody ran has passed
+            self._save(self._with_next_time(self._job(name)))
+        try:
+            address = super().start()
+        except OSError:
+            self._close()
+            raise
+        if self._ticking:
+            threading.Thread(target=self._tick, name="scheduler", daemon=True).start()
+        return address
+
+    def stop(self) -> None:
+        """Stops ticking and serving and closes the directory; may be called again."""
+        self._stopping.set()
+        super().stop()
+        self._close()
+
+    def _close(self) -> None:
+        with self._lock:
+            if hasattr(self, "_directory_lock"):
+                self._jobs.close()
+                self._directory_lock.release()
+
+    def services(self) -> list[Service]:
+        """``google.cloud.scheduler.v1.CloudScheduler``."""
+        return [
+            Service(
+                "google.cloud.scheduler.v1.CloudScheduler",
+                {
+                    "CreateJob": Method(types.CreateJobRequest, self._create),
+                    "GetJob": Method(types.GetJobRequest, lambda request, _: self._job(request.name)),
+                    "ListJobs": Method(types.ListJobsRequest, self._list),
+                    "UpdateJob": Method(types.UpdateJobRequest, self._update),
+                    "DeleteJob": Method(types.DeleteJobRequest, self._delete),
+                    "PauseJob": Method(types.PauseJobRequest, self._pause),
+                    "ResumeJob": Method(types.ResumeJobRequest, self._resume),
+                    "RunJob": Method(types.RunJobRequest, lambda request, _: self.fire(request.name)),
+                },
+            )
+        ]
+
+    # ---- calls
+
+    def _job(self, name: str) -> Job:
+        with self._lock:
+            if name not in self._jobs:
+                raise not_found(f"Job not found: {name}")
+            return types.Job.from_json(self._jobs[name])
+
+    def _save(self, job: Job) -> Job:
+        self._jobs[job.name] = types.Job.to_json(job, indent=None)
+        return job
+
+    def _with_next_time(self, job: Job) -> Job:
+        if job.state == State.ENABLED:
+            job.schedule_time = cron.next_after(job.schedule, job.time_zone, self._clock())
+        else:
+            job.schedule_time = None
+        return job
+
+    def _create(self, request: types.CreateJobRequest, context: grpc.ServicerContext) -> Job:
+        job: Job = types.Job(request.job)
+        _check(job, request.parent)
+        with self._lock:
+            if job.name in self._jobs:
+                raise already_exists(f"Job already exists: {job.name}")
+            job.state = State.ENABLED
+            job.user_update_time = self._clock()
+            return self._save(self._with_next_time(job))
+
+    def _list(self, request: types.ListJobsRequest, context: grpc.ServicerContext) -> types.ListJobsResponse:
+        with self._lock:
+            names = sorted(name for name in self._jobs if name.startswith(f"{request.parent}/jobs/"))
+            shown, token = page(names, request)
+            return types.ListJobsResponse(jobs=[self._job(name) for name in shown], next_page_token=token)
+
+    def _update(self, request: types.UpdateJobRequest, context: grpc.ServicerContext) -> Job:
+        """Takes the masked fields; without a mask, all that a client may set."""
+        paths = list(request.update_mask.paths) or list(UPDATABLE)
+        if unknown := set(paths) - set(UPDATABLE):
+            raise invalid_argument(f"Fields that cannot be updated: {', '.join(sorted(unknown))}.")
+        with self._lock:
+            job, given = self._job(request.job.name), raw(request.job)
+            changed = raw(job)
+            for path in paths:
+                changed.ClearField(path)
+                presence = given.DESCRIPTOR.fields_by_name[path].has_presence
+                if presence and given.HasField(path):
+                    getattr(changed, path).CopyFrom(getattr(given, path))
+                elif not presence:
+                    setattr(changed, path, getattr(given, path))
+            _check(job, job.name.rpartition("/jobs/")[0])
+            job.user_update_time = self._clock()
+            return self._save(self._with_next_time(job))
+
+    def _delete(self, request: types.DeleteJobRequest, context: grpc.ServicerContext) -> None:
+        with self._lock:
+            self._job(request.name)
+            del self._jobs[request.name]
+
+    def _pause(self, request: types.PauseJobRequest, context: grpc.ServicerContext) -> Job:
+        return self._set_state(request.name, State.PAUSED)
+
+    def _resume(self, request: types.ResumeJobRequest, context: grpc.ServicerContext) -> Job:
+        return self._set_state(request.name, State.ENABLED)
+
+    def _set_state(self, name: str, state: Any) -> Job:
+        with self._lock:
+            job = self._job(name)
+            if job.state == state:
+                raise failed_precondition(f"The job is already {state.name}: {name}")
+            job.state = state
+            return self._save(self._with_next_time(job))
+
+    # ---- firing
+
+    def fire(self, name: str) -> Job:
+        """Runs a job now, in its own thread (RunJob); a paused one too. Raises NOT_FOUND."""
+        job = self._job(name)
+        threading.Thread(target=self._run, args=(job,), name=f"fire-{name}", daemon=True).start()
+        return job
+
+    def _tick(self) -> None:
+        while not self._stopping.wait(self.TICK_SECONDS):
+            now = self._clock()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                for name in self._jobs:
+                    job = self._job(name)
+                    if job.state == State.ENABLED and job.schedule_time and job.schedule_time <= now:
+                        self.fire(name)
+                        self._save(self._with_next_time(job))
+
+    def _run(self, job: Job) -> None:
+        """One execution: the first try, and as many more as the retry settings allow."""
+        retry = job.retry_config
+        pause_seconds = seconds(retry.min_backoff_duration, 5.0)
+        end = time.monotonic() + (seconds(retry.max_retry_duration, 0.0) or float("inf"))
+        doublings = retry.max_doublings or 5
+        for attempt in range(retry.retry_count + 1):
+            if attempt:
+                if self._stopping.wait(pause_seconds) or time.monotonic() > end:
+                    break
+                if attempt <= doublings:
+                    pause_seconds = min(pause_seconds * 2, seconds(retry.max_backoff_duration, 3600.0))
+            code, message = self._targets.attempt(job)
+            if code is grpc.StatusCode.OK:
+                break
+            logger.warning("scheduler job %s failed: %s", job.name, message)
+        self._note_attempt(job.name, code, message)
+
+    def _note_attempt(self, name: str, code: grpc.StatusCode, message: str) -> None:
+        with self._lock:
+            if self._stopping.is_set() or name not in self._jobs:
+                return
+            job = self._job(name)
+            job.last_attempt_time = self._clock()
+            raw(job).status.code = code.value[0]
+            raw(job).status.message = message
+            self._save(job)
+
+
+def _check(job: Job, parent: str) -> None:
+    """Raises INVALID_ARGUMENT for what Cloud Scheduler refuses, UNIMPLEMENTED for what only the engine lacks."""
+    if not JOB_NAME.fullmatch(job.name) or not job.name.startswith(f"{parent}/jobs/"):
+        raise invalid_argument(f"Job name must be {parent}/jobs/JOB_ID, and is {job.name!r}.")
+    if "app_engine_http_target" in job:
+        raise not_emulated("App Engine targets")
+    if "pubsub_target" not in job and "http_target" not in job:
+        raise invalid_argument("Job target is missing: pubsub_target or http_target.")
+    if "http_target" in job:
+        if not job.http_target.uri.startswith(("http://", "https://")):
+            raise invalid_argument(f"HttpTarget.uri is not valid: {job.http_target.uri!r}.")
+        if "oauth_token" in job.http_target:
+            raise not_emulated("OAuth tokens of HTTP targets")
+    elif not job.pubsub_target.data and not job.pubsub_target.attributes:
+        raise invalid_argument("PubsubTarget must have data or at least one attribute.")
+    job.time_zone = job.time_zone or "Etc/UTC"
+    try:
+        cron.check(job.schedule, job.time_zone)
+    except cron.CronError as error:
+        raise invalid_argument(str(error)) from error
