@@ -8,6 +8,7 @@ build itself (``pipeline.build``), and a job that finds a living claim goes home
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from pipeline import clients, runs, state
@@ -18,6 +19,8 @@ from pipeline.state import Conflict, Stored
 
 NAME = "transform.json"
 EMPTY: Mapping[str, Any] = {"v": 1, "build": 0, "done_build": 0, "building": None, "wants": [], "taken": []}
+SETTLE_SECONDS = 120
+"""A transform waits for runs younger than this; for an older one (a backfill may take hours) it does not."""
 TAKEN_KEPT = 200
 """Ids of wants that builds took, remembered so that a redelivered want does not build again."""
 
@@ -33,8 +36,13 @@ def handle(delivery: Delivery) -> None:
         "full_refresh": bool(body.get("full_refresh")),
     }
     current = add_want(want)
-    if is_due(current):
-        start_job()
+    if not is_due(current):
+        return
+    if others := runs_about_to_close(current):
+        # Their closing asks again, and at the latest the sweeper does: one build for a batch of files, not one for each.
+        log("transform", f"waits for {len(others)} runs that were just opened", runs=others[:5])
+        return
+    start_job()
 
 
 def read() -> Stored:
@@ -64,6 +72,14 @@ def is_building(data: Mapping[str, Any]) -> bool:
 def is_due(data: Mapping[str, Any]) -> bool:
     """Whether a job should start: something is wanted, or the last build died and left its wants undone."""
     return (bool(data["wants"]) or data["building"] is not None) and not is_building(data)
+
+
+def runs_about_to_close(data: Mapping[str, Any]) -> list[str]:
+    """Runs that were opened in the last ``SETTLE_SECONDS`` and are none of those that want this transform."""
+    since = runs.now() - timedelta(seconds=SETTLE_SECONDS)
+    wanting = {want["id"].split(".", 1)[0] for want in data["wants"]}
+    young = [listed.name.removeprefix(runs.OPEN) for listed in state.listing(runs.OPEN) if listed.updated > since]
+    return [run for run in young if run not in wanting]
 
 
 def start_job() -> None:

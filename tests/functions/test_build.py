@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline import build, runs, state, transform
-from tests.conftest import LocalCloud
+from tests.conftest import LocalCloud, run_door
 
 
 def want(name: str, **more: Any) -> dict[str, Any]:
@@ -93,3 +93,39 @@ def test_closing_a_run_twice_wants_one_transform(local_cloud: LocalCloud) -> Non
 
     ids = {events.read(message).body["id"] for message in local_cloud.messages("transform")}  # type: ignore[arg-type]
     assert len(ids) == 1
+
+
+class TestStart:
+    """When the job is started: at once, unless another run is about to close."""
+
+    @pytest.fixture
+    def started(self, local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        starts: list[int] = []
+        monkeypatch.setattr(transform, "start_job", lambda: starts.append(1))
+        return starts
+
+    def ask(self, name: str, cloud: LocalCloud) -> None:
+        runs.publish("transform", {"v": 1, "kind": "transform", "id": name})
+        for message in cloud.messages("transform"):
+            run_door(transform.handle, message)
+
+    def test_a_want_starts_the_job(self, local_cloud: LocalCloud, started: list[int]) -> None:
+        state.create(runs.open_name("20250301T000000Z-crm-00000001"), {})  # its own run, not yet taken off the list
+        self.ask("20250301T000000Z-crm-00000001.17", local_cloud)
+        assert started == [1]
+
+    def test_it_waits_for_a_run_that_was_just_opened(self, local_cloud: LocalCloud, started: list[int]) -> None:
+        other = "20250301T000000Z-crm-00000002"
+        state.create(runs.open_name(other), {})
+        self.ask("20250301T000000Z-crm-00000001.17", local_cloud)
+        assert started == []
+        self.ask(f"{other}.18", local_cloud)
+        assert started == [1]
+
+    def test_it_does_not_wait_for_a_long_backfill(
+        self, local_cloud: LocalCloud, started: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transform, "SETTLE_SECONDS", -1)  # the other run is older than that
+        state.create(runs.open_name("20250301T000000Z-crm-00000002"), {})
+        self.ask("20250301T000000Z-crm-00000001.17", local_cloud)
+        assert started == [1]

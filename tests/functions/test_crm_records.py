@@ -1,0 +1,189 @@
+"""Lines to records: nothing is dropped, nothing is mended, and one stray quote costs one row."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.csv_records import Batch, Dialect
+from tests.functions.reading import records
+
+HEADER = "a,b,c\n"
+CELL = st.text(st.sampled_from('ab ,;"\n\r\t\'é€') | st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+
+
+def adds_up(batch: Batch) -> bool:
+    return batch.taken == len(batch.records) + len(batch.aside) + batch.non_rows and len(batch.records) == len(batch.lines)
+
+
+@given(
+    st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=30),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    st.integers(1, 40),
+    st.integers(1, 7),
+)
+@settings(max_examples=200)
+def test_what_was_written_is_read(
+    rows: list[list[str]], delimiter: str, end: str, encoding: str, step: int, limit: int
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerow(["head 1", "head 2", "head 3"])
+    wanted, lines, line = [], [], 2
+    for row in rows:
+        writer.writerow(row)
+        if any(cell.strip(" \t\x1a\u00a0") for cell in row):
+            wanted.append(row)
+            lines.append(line)
+        line += 1 + sum(cell.count("\n") + cell.count("\r") - cell.count("\r\n") for cell in row)
+    data = text.getvalue().encode(encoding)
+    codec = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(encoding, encoding)
+    batch = records(data, dialect=Dialect(delimiter), encoding=codec, step=step, limit=limit)
+    assert batch.records == wanted
+    assert batch.lines == lines
+    assert adds_up(batch)
+    assert batch.taken == len(rows)
+
+
+@given(st.text(st.sampled_from('ab,;"\n\r \0é'), max_size=300).map(str.encode) | st.binary(max_size=300), st.integers(1, 50))
+@settings(max_examples=500)
+def test_whatever_the_bytes_every_record_is_accounted_for_and_the_same_in_any_pieces(garbage: bytes, step: int) -> None:
+    data = HEADER.encode() + garbage
+    whole = records(data)
+    assert adds_up(whole)
+    assert records(data, step=step, limit=1) == whole
+    # every line that holds more than blanks and delimiters is the start of something, or lies inside it
+    starts = sorted([*whole.lines, *(aside.line or 0 for aside in whole.aside)])
+    assert len(set(starts)) == len(starts)
+    assert all(start >= 2 for start in starts)
+
+
+def test_blank_lines_repeated_headers_and_end_of_file_marks_are_no_rows() -> None:
+    batch = records(b"a,b,c\n1,2,3\n\n , ,\n,,\na,b,c\n\xef\xbb\xbfa,b,c\n4,5,6\n\x1a")
+    assert batch.records == [["1", "2", "3"], ["4", "5", "6"]]
+    assert batch.lines == [2, 8]
+    assert (batch.non_rows, batch.aside) == (6, [])
+
+
+def test_ragged_rows_are_set_aside_with_their_line_and_text() -> None:
+    batch = records(b"a,b,c\n1,2,3\n1,2\n1,2,3,4\n7,8,9\n")
+    assert batch.records == [["1", "2", "3"], ["7", "8", "9"]]
+    assert [(aside.reason, aside.line, aside.raw) for aside in batch.aside] == [
+        ("ragged_row", 3, "1,2"),
+        ("ragged_row", 4, "1,2,3,4"),
+    ]
+
+
+def test_delimiters_at_the_end_of_rows_or_of_the_header_alone_lose_nothing() -> None:
+    assert records(b"a,b\n1,2,\n3,4,,\n").records == [["1", "2"], ["3", "4"]]
+    assert records(b"a,b,,\n1,2\n").records == [["1", "2", "", ""]]
+
+
+def test_one_stray_quote_costs_one_row() -> None:
+    rows = [f'{n},"x",z\n' for n in range(100)]
+    rows[10] = '10,"stray,z\n'
+    batch = records((HEADER + "".join(rows)).encode())
+    assert len(batch.records) == 99
+    assert [(aside.line, aside.reason, aside.raw) for aside in batch.aside] == [(12, "broken_quotes", '10,"stray,z')]
+
+
+def test_a_stray_quote_in_a_file_without_quotes_costs_one_row() -> None:
+    rows = [f"{n},x,z\n" for n in range(2000)]
+    rows[10] = '10,"stray,z\n'
+    batch = records((HEADER + "".join(rows)).encode(), limit=300)
+    assert len(batch.records) == 1999
+    assert batch.lines[-1] == 2001
+    assert [(aside.line, aside.reason) for aside in batch.aside] == [(12, "unterminated_quote")]
+
+
+def test_two_stray_quotes_that_close_each_other_cost_one_row() -> None:
+    rows = [f"{n},x,y,z\n" for n in range(100)]
+    rows[10], rows[40] = '10,"stray,y,z\n', '40,stray",y,z\n'
+    batch = records(("a,b,c,d\n" + "".join(rows)).encode())
+    assert [int(record[0]) for record in batch.records] == [*range(10), *range(11, 100)]
+    assert batch.records[39][1] == 'stray"'  # a quote inside an unquoted cell is text
+    assert [aside.line for aside in batch.aside] == [12]
+
+
+def test_a_text_of_many_lines_is_one_cell() -> None:
+    text = "Dear all,\nplease find, below, the list:\n\n- one, two, three\n- four\nYours, Ann"
+    batch = records(f'a,b,c,d\n1,"{text}",y,z\n2,x,y,z\n'.encode())
+    assert [record[1] for record in batch.records] == [text, "x"]
+    assert batch.lines == [2, 8]
+
+
+def test_many_stray_quotes_cost_a_row_each_and_little_time() -> None:
+    rows = [f'{n},"stray {n},z\n' if n % 2 else f"{n},x,z\n" for n in range(20_000)]
+    batch = records((HEADER + "".join(rows)).encode(), limit=5000)
+    assert adds_up(batch)
+    assert len(batch.records) == 10_000
+    assert len(batch.aside) == 10_000
+
+
+def test_a_file_cut_inside_a_quoted_cell_sets_its_last_record_aside() -> None:
+    batch = records(b'a,b,c\n1,2,3\n4,"first line\nsecond line\nand so')
+    assert batch.records == [["1", "2", "3"]]
+    assert [(aside.reason, aside.line, aside.raw) for aside in batch.aside] == [
+        ("unterminated_quote", 3, '4,"first line\nsecond line\nand so')
+    ]
+
+
+def test_text_after_a_closing_quote_is_not_mended() -> None:
+    batch = records(b'a,b,c\n1,"5" pipe",x\n2,3,4\n')
+    assert batch.records == [["2", "3", "4"]]
+    assert [(aside.reason, aside.raw) for aside in batch.aside] == [("broken_quotes", '1,"5" pipe",x')]
+
+
+def test_undecodable_and_nul_rows_are_set_aside_alone() -> None:
+    batch = records(b"a,b,c\n1,caf\xe9,3\n4,5,6\n7,x\0y,9\n10,11,12\n")
+    assert batch.records == [["4", "5", "6"], ["10", "11", "12"]]
+    assert [(aside.reason, aside.line, aside.column, aside.raw) for aside in batch.aside] == [
+        ("undecodable", 2, "b", "1,caf\\xe9,3"),
+        ("nul_character", 4, "b", "7,x\\x00y,9"),
+    ]
+
+
+def test_a_cell_beyond_all_bounds_is_a_stray_quote(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = csv.field_size_limit(5_000)
+    try:
+        rows = "".join(f"{n},x,z\n" for n in range(5_000))
+        batch = records((HEADER + '0,"stray,z\n' + rows).encode())
+    finally:
+        csv.field_size_limit(before)
+    assert len(batch.records) == 5_000
+    assert [aside.reason for aside in batch.aside] == ["unterminated_quote"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "line", "cells"),
+    [
+        (Dialect(skip_initial_space=True), '1, "b, c", 3', ["1", "b, c", "3"]),
+        (Dialect(quote="'"), "1,'b, \"c',3", ["1", 'b, "c', "3"]),
+        (Dialect(quote=None), '1,"b,3', ["1", '"b', "3"]),
+        (Dialect(escape="\\"), '1,"say \\"hi\\", yes",3', ["1", 'say "hi", yes', "3"]),
+        (Dialect("\t"), "1\tb, c\t3", ["1", "b, c", "3"]),
+    ],
+)
+def test_dialects(dialect: Dialect, line: str, cells: list[str]) -> None:
+    header = dialect.delimiter.join("abc")
+    assert records(f"{header}\n{line}\n".encode(), dialect=dialect).records == [cells]
+
+
+def test_what_is_read_does_not_depend_on_where_a_page_ends() -> None:
+    rows = [f"{n},x,z\n" for n in range(1200)]
+    rows[499] = '499,"two\nlines",z\n'
+    rows[700] = "700,ragged\n"
+    rows[701] = "\n"
+    rows[900] = '900,"open,z\n'
+    data = (HEADER + "".join(rows)).encode()
+    whole = records(data, limit=100_000)
+    assert adds_up(whole)
+    assert [aside.line for aside in whole.aside] == [703, 903]
+    for limit in (1, 3, 499, 500, 501, 1199):
+        assert records(data, limit=limit) == whole

@@ -1,0 +1,234 @@
+"""Cells to canonical text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.csv_evidence import judge_days, judge_numbers
+from pipeline.csv_values import Unreadable, ValueFormat, converter, unguarded
+
+
+def read(type_: str, cell: str, **form: object) -> str:
+    convert = converter("field", type_, ValueFormat(**form))  # type: ignore[arg-type]
+    assert convert is not None
+    return convert(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "form"),
+    [
+        ("12.50", "12.50", {}),
+        (" 12 ", "12", {}),
+        ("-0.5", "-0.5", {}),
+        ("+3", "3", {}),
+        (".5", "0.5", {}),
+        ("12.", "12", {}),
+        ("(12.00)", "-12.00", {}),
+        ("12.00-", "-12.00", {}),
+        ("\u221212", "-12", {}),
+        ("1.5E+3", "1500", {}),
+        ("'12", "12", {}),
+        ("null", "", {}),
+        ("N/A", "", {}),
+        ("1.234,56", "1234.56", {"decimal": ",", "thousands": "."}),
+        ("-1.234.567", "-1234567", {"decimal": ",", "thousands": "."}),
+        ("12,5", "12.5", {"decimal": ","}),
+        ("1,234.5", "1234.5", {"thousands": ","}),
+        ("1,23,45,678.5", "12345678.5", {"thousands": ","}),
+        ("1\u202f234,50", "1234.50", {"decimal": ",", "thousands": " "}),
+        ("1\u2019234.50", "1234.50", {"thousands": "'"}),
+        ("$1,234.50", "1234.50", {"thousands": ",", "currency_marks": True}),
+        ("-€ 5", "-5", {"currency_marks": True}),
+        ("12,50 EUR", "12.50", {"decimal": ",", "currency_marks": True}),
+        ("(£3.00)", "-3.00", {"currency_marks": True}),
+    ],
+)
+def test_decimals(cell: str, value: str, form: dict[str, object]) -> None:
+    assert read("decimal", cell, **form) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "form"),
+    [
+        ("1,5", {}),
+        ("1,234.5", {}),
+        ("12,34.5", {"thousands": ","}),
+        ("1.5", {"decimal": ",", "thousands": "."}),
+        ("$5", {}),
+        ("12 apples", {"currency_marks": True}),
+        ("--5", {}),
+        ("5%", {}),
+        (".", {}),
+        ("١٢", {}),
+        ("1e999", {}),
+        ("infinity", {}),
+    ],
+)
+def test_what_is_no_decimal_is_not_made_one(cell: str, form: dict[str, object]) -> None:
+    with pytest.raises(Unreadable):
+        read("decimal", cell, **form)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**12), max_value=10**12), st.sampled_from(",."))
+def test_decimals_keep_their_value_in_both_marks(number: Decimal, mark: str) -> None:
+    other = {",": ".", ".": ","}[mark]
+    cell = f"{number:,.4f}".replace(",", "#").replace(".", mark).replace("#", other)
+    assert Decimal(read("decimal", cell, decimal=mark, thousands=other)) == number
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [("17850.0", "17850"), ("007", "7"), ("-3", "-3"), ("0", "0"), ("-0.00", "0"), ("00", "0"), ("1E2", "100")]
+)
+def test_integers(cell: str, value: str) -> None:
+    assert read("integer", cell) == value
+
+
+def test_a_fraction_is_no_integer() -> None:
+    with pytest.raises(Unreadable):
+        read("integer", "1.5")
+
+
+@pytest.mark.parametrize(("cell", "value"), [("True", "true"), ("ja", "true"), ("0", "false"), ("NON", "false"), ("1.0", "true")])
+def test_booleans(cell: str, value: str) -> None:
+    assert read("boolean", cell) == value
+
+
+def test_declared_booleans_go_before_known_ones() -> None:
+    assert read("boolean", "subscribed", true_values=["Subscribed"]) == "true"
+    assert read("boolean", "x", false_values=["X"]) == "false"
+    with pytest.raises(Unreadable):
+        read("boolean", "perhaps")
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "order"),
+    [
+        ("2020-11-24", "2020-11-24", ""),
+        ("2020/1/4", "2020-01-04", ""),
+        ("20201124", "2020-11-24", ""),
+        ("24.11.2020", "2020-11-24", ""),
+        ("24/11/2020", "2020-11-24", "dmy"),
+        ("11/24/2020", "2020-11-24", "mdy"),
+        ("11/24/20", "2020-11-24", "mdy"),
+        ("20-11-24", "2020-11-24", "ymd"),
+        ("1/2/69", "1969-02-01", "dmy"),
+        ("24 Nov 2020", "2020-11-24", ""),
+        ("24-November-2020", "2020-11-24", ""),
+        ("Nov 24th, 2020", "2020-11-24", ""),
+        ("2020-11-24 23:59:59", "2020-11-24", ""),
+        ("0000-00-00", "", ""),
+    ],
+)
+def test_dates(cell: str, value: str, order: str) -> None:
+    assert read("date", cell, date_orders={"": order} if order else {}) == value
+
+
+@pytest.mark.parametrize("cell", ["04/03/2024", "2024-13-01", "2024-02-30", "31/04/2024", "24112020", "yesterday", "2024", "44159.5"])
+def test_what_is_no_date_is_not_made_one(cell: str) -> None:
+    with pytest.raises(Unreadable):
+        read("date", cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "zone"),
+    [
+        ("2020-11-24 12:00:00", "2020-11-24T12:00:00Z", "Etc/UTC"),
+        ("2020-11-24T12:00:00Z", "2020-11-24T12:00:00Z", "Europe/Berlin"),
+        ("2020-11-24 12:00:00.5", "2020-11-24T12:00:00.500000Z", "Etc/UTC"),
+        ("2020-11-24 12:00:00.000", "2020-11-24T12:00:00Z", "Etc/UTC"),
+        ("2020-11-24 12:00:00 -0500", "2020-11-24T17:00:00Z", "Etc/UTC"),
+        ("2020-11-24T12:00:00+01:00", "2020-11-24T11:00:00Z", "Etc/UTC"),
+        ("2020-11-24 12:00 UTC", "2020-11-24T12:00:00Z", "Europe/Berlin"),
+        ("2020-11-24", "2020-11-23T23:00:00Z", "Europe/Berlin"),
+        ("2020-07-01 00:00", "2020-06-30T22:00:00Z", "Europe/Berlin"),
+        ("24.11.2020 13:05", "2020-11-24T12:05:00Z", "Europe/Berlin"),
+        ("24.11.2020, 13:05:01", "2020-11-24T12:05:01Z", "Europe/Berlin"),
+        ("Nov 24, 2020 at 1:05 pm", "2020-11-24T13:05:00Z", "Etc/UTC"),
+        ("24 Nov 2020 12:05 AM", "2020-11-24T00:05:00Z", "Etc/UTC"),
+        ("20201124T120000Z", "2020-11-24T12:00:00Z", "Etc/UTC"),
+        ("2020-10-25 02:30:00", "2020-10-25T00:30:00Z", "Europe/Berlin"),  # the clock shows it twice: the first
+        ("2020-03-29 02:30:00", "2020-03-29T01:30:00Z", "Europe/Berlin"),  # the clock leaves it out
+        ("0000-00-00 00:00:00", "", "Etc/UTC"),
+    ],
+)
+def test_timestamps(cell: str, value: str, zone: str) -> None:
+    assert read("timestamp", cell, time_zone=zone) == value
+
+
+@pytest.mark.parametrize(
+    "cell", ["2020-11-24 25:00", "2020-11-24 13:00 pm", "2020-11-24 12:00 EST", "04/03/2024 10:00", "0001-01-01", "1606219200"]
+)
+def test_what_is_no_timestamp_is_not_made_one(cell: str) -> None:
+    with pytest.raises(Unreadable):
+        read("timestamp", cell)
+
+
+@given(st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)), st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kolkata"]))  # noqa: DTZ001
+def test_times_of_a_zone_are_that_instant(moment: datetime, zone: str) -> None:
+    from zoneinfo import ZoneInfo
+
+    wanted = moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    assert datetime.fromisoformat(read("timestamp", str(moment), time_zone=zone)) == wanted
+
+
+def test_text_is_untouched_unless_the_preset_says_so() -> None:
+    assert converter("field", "string", ValueFormat()) is None
+    assert read("string", "'+31 6", spreadsheet_guards=True) == "+31 6"
+    assert read("string", "NULL", null_values=["null"]) == ""
+    assert read("string", " x ", null_values=["null"]) == " x "
+
+
+@pytest.mark.parametrize(
+    ("cell", "bare"),
+    [("'0123", "0123"), ("'+31", "+31"), ("'s-Hertogenbosch", "'s-Hertogenbosch"), ('="0012"', "0012"), ('="', '="'), ("'", "'")],
+)
+def test_guards_against_spreadsheets(cell: str, bare: str) -> None:
+    assert unguarded(cell) == bare
+
+
+@pytest.mark.parametrize(
+    ("cells", "decimal", "thousands"),
+    [
+        (["12.50", "3"], ".", ","),
+        (["12,50", "3"], ",", "."),
+        (["1.234,50"], ",", "."),
+        (["1,234.50"], ".", ","),
+        (["1 234,50"], ",", " "),
+        (["1'234.50"], ".", "'"),
+        (["1.234.567"], ",", "."),
+        (["0.125"], ".", ","),
+        (["12", "3"], ".", ""),
+        (["1.234"], ".", ""),
+        ([], ".", ""),
+    ],
+)
+def test_the_marks_of_numbers_are_proven(cells: list[str], decimal: str, thousands: str) -> None:
+    found = judge_numbers(cells, delimiter=",", decimal=None, thousands=None)
+    assert (found.decimal, found.thousands, found.ambiguous, found.conflict) == (decimal, thousands, None, None)
+
+
+def test_numbers_that_prove_nothing_or_both_are_said_to() -> None:
+    assert judge_numbers(["1,234", "5"], delimiter=",", decimal=None, thousands=None).ambiguous == "1,234"
+    assert judge_numbers(["1.234", "5"], delimiter=";", decimal=None, thousands=None).ambiguous == "1.234"
+    assert judge_numbers(["1,5", "2.5"], delimiter=",", decimal=None, thousands=None).conflict == ("2.5", "1,5")
+    declared = judge_numbers(["1,234", "5"], delimiter=",", decimal=".", thousands=None)
+    assert (declared.decimal, declared.thousands, declared.ambiguous) == (".", ",", None)
+
+
+def test_the_order_of_days_is_proven_by_column_else_by_the_file() -> None:
+    days = judge_days({"a": ["01/02/2024", "13/02/2024"], "b": ["03/04/2024"], "c": ["2024-01-02"], "d": ["05.06.2024"]})
+    assert days.orders == {"a": "dmy", "b": "dmy", "": "dmy"}
+    assert not days.ambiguous
+    assert [guess.split(":")[0] for guess in days.guesses] == ["a", "b"]
+
+
+def test_days_that_prove_nothing_or_both_are_said_to() -> None:
+    assert judge_days({"a": ["01/02/2024"]}).ambiguous == {"a": "01/02/2024"}
+    assert judge_days({"a": ["13/02/2024", "02/13/2024"]}).conflicts == {"a": ("13/02/2024", "02/13/2024")}
+    mixed = judge_days({"a": ["13/02/2024"], "b": ["02/13/2024"], "c": ["01/01/2024"]})
+    assert (mixed.orders, mixed.ambiguous) == ({"a": "dmy", "b": "mdy"}, {"c": "01/01/2024"})
