@@ -16,7 +16,7 @@ from sandbox.dbt_runner import Nodes
 from sandbox.ledger import Ledger
 
 _ORDER = ("planned", "waiting", "running", "extracted", "loaded", "skipped", "failed", "cancelled")
-_QUIET_SECONDS = 2.0
+_QUIET_SECONDS = 5.0
 _PLAIN_WIDTH = 160
 
 

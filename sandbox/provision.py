@@ -208,6 +208,7 @@ def make_schedules(cloud: Cloud, contract: Contract, control_url: str) -> list[s
                     "audience": control_url,
                 },
             },
+            "attempt_deadline": duration_pb2.Duration(seconds=contract.functions["control"].timeout_seconds),
         }
         for schedule in contract.schedules.values()
     ]

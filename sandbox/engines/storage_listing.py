@@ -13,7 +13,8 @@ from sandbox.engines.storage_errors import invalid
 from sandbox.engines.storage_names import glob_pattern
 from sandbox.engines.storage_objects import ObjectStore
 
-PARAMETERS = ("prefix", "delimiter", "startOffset", "endOffset", "pageToken", "maxResults", "matchGlob")
+PARAMETERS = ("prefix", "delimiter", "startOffset", "endOffset", "pageToken", "maxResults", "matchGlob", "versions")
+"""``versions`` changes nothing: versioning cannot be switched on, so the live versions are all there are."""
 PAGE_SIZE = 1000
 
 

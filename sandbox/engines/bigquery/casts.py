@@ -40,7 +40,8 @@ def macros() -> list[str]:
             f"CREATE OR REPLACE MACRO local_safe_{name}(x) AS CASE {other}"
             f"WHEN typeof(x) = 'VARCHAR' AND NOT {text} THEN NULL ELSE TRY_CAST(x AS {kind}) END"
         )
-        failure = f"error('Bad {theirs} value: ' || CAST(x AS VARCHAR))"
+        # A cast that cannot succeed, not error(): that one is volatile, which TRY and GROUP BY do not take.
+        failure = f"'Bad {theirs} value: ' || CAST(x AS VARCHAR)"
         out.append(
             f"CREATE OR REPLACE MACRO local_{name}(x) AS CASE {other}"
             f"WHEN typeof(x) = 'VARCHAR' AND x IS NOT NULL AND NOT {text} THEN CAST({failure} AS {kind}) "
@@ -89,6 +90,9 @@ def install() -> None:
         kinds.TEXT: "VARCHAR",
     }
 
+    def path_literal(path: Any) -> Any:
+        return path.copy() if not isinstance(path, exp.JSONPath) else exp.Literal.string(path.sql("duckdb").strip("'"))
+
     def literal_fits(node: Any, kind: str) -> bool:
         """A constant of the right shape needs no check: DATE '2026-01-01' stays readable, and prunes."""
         if not isinstance(node, exp.Literal):
@@ -103,11 +107,14 @@ def install() -> None:
         kind = targets.get(node.to.this)
         if kind is None or isinstance(node.this, (exp.Null, exp.Boolean)) or literal_fits(node.this, kind):
             return False
-        # bqemulator's own casts of JSON text and of the results of its functions.
         return not isinstance(node.parent, exp.ColumnDef)
 
     def rewrite(_self: Any, node: Any) -> Any:
         kind = targets[node.to.this]
+        inner = node.this.unnest()
+        if kind == "VARCHAR" and isinstance(inner, exp.JSONExtract):
+            # bqemulator's JSON_QUERY: of a JSON column, which all of ours are, BigQuery makes JSON, not text.
+            return exp.Anonymous(this="json_extract", expressions=[inner.this.copy(), path_literal(inner.expression)])
         if kind == "VARCHAR":
             name = "local_string"
         else:

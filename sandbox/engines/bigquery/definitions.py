@@ -73,7 +73,7 @@ def read_create(create: Any) -> Definition:
     for item in properties.expressions if properties else []:
         if isinstance(item, exp.PartitionedByProperty):
             out.partition = _partition(item.this)
-        elif isinstance(item, exp.Cluster):
+        elif isinstance(item, (exp.Cluster, exp.ClusterProperty)):
             out.cluster = tuple(e.name for e in item.expressions)
         elif isinstance(item, exp.Property) and item.name:
             out.options[item.name.lower()] = literal(item.args.get("value"))

@@ -190,8 +190,12 @@ def _filtered(condition: Any, column: str, alias: str) -> bool:
     if isinstance(condition, exp.Or):
         return _filtered(condition.this, column, alias) and _filtered(condition.expression, column, alias)
 
+    through = (exp.Paren, exp.Date, exp.TsOrDsToDate, exp.TimestampTrunc, exp.DateTrunc)
+    kinds = exp.DataType.Type
+    times = (kinds.DATE, kinds.DATETIME, kinds.TIMESTAMP, kinds.TIMESTAMPTZ)
+
     def is_column(node: Any) -> bool:
-        while isinstance(node, (exp.Paren, exp.Cast, exp.Date, exp.TsOrDsToDate, exp.TimestampTrunc, exp.DateTrunc)):
+        while isinstance(node, through) or (isinstance(node, exp.Cast) and node.to.this in times):
             node = node.this
         return (
             isinstance(node, exp.Column)

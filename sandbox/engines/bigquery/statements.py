@@ -16,39 +16,12 @@ LEADING_COMMENTS = re.compile(r"^\s*(?:--[^\n]*\n\s*|#[^\n]*\n\s*|/\*.*?\*/\s*)*
 ASSERT = re.compile(r"^\s*ASSERT\b(.*?)(?:\s+AS\s+('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"))?\s*;?\s*$", re.IGNORECASE | re.S)
 #: Names that DuckDB reserves and BigQuery does not.
 RESERVED = frozenset(
-    [
-        "analyse",
-        "analyze",
-        "asymmetric",
-        "at",
-        "both",
-        "check",
-        "column",
-        "constraint",
-        "deferrable",
-        "do",
-        "foreign",
-        "grant",
-        "initially",
-        "lambda",
-        "leading",
-        "offset",
-        "only",
-        "placing",
-        "primary",
-        "references",
-        "returning",
-        "show",
-        "some",
-        "summarize",
-        "symmetric",
-        "table",
-        "trailing",
-        "unique",
-        "user",
-        "variadic",
-    ]
-)
+    {
+        "analyse", "analyze", "asymmetric", "at", "both", "check", "column", "constraint", "deferrable", "do", "foreign",
+        "grant", "initially", "lambda", "leading", "offset", "only", "placing", "primary", "references", "returning",
+        "show", "some", "summarize", "symmetric", "table", "trailing", "unique", "user", "variadic",
+    }
+)  # fmt: skip
 NEEDS_TREE = re.compile(
     r"NET\.|PARSE_TIMESTAMP|NOT\s+ENFORCED|\bSTRUCT\s*\(|IGNORE\s+NULLS|\b(ISO)?WEEK\b|FORMAT_|APPROX_QUANTILES|JSON_KEYS"
     r"|SYSTEM_TIME|\bSUBSTR|\b(" + "|".join(sorted(RESERVED)) + r")\b",
