@@ -262,3 +262,11 @@ def test_a_run_for_an_unknown_stream_closes_failed_with_the_next_step(local_clou
     assert "dreams" in outcome["error"]["message"]
     assert "orders" in outcome["error"]["next_step"]
     assert local_cloud.state("open/") == {}
+
+
+def test_what_is_no_data_by_its_name_makes_no_slice(local_cloud: LocalCloud) -> None:
+    for name in ("README.md", "2025/presets.yaml", ".hidden.csv"):
+        local_cloud.drop(name, "hello")
+    work(local_cloud)
+    assert local_cloud.state("slices/") == {}
+    assert {outcome["status"] for outcome in local_cloud.state("outcomes/").values()} == {"succeeded"}

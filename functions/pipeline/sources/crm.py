@@ -60,6 +60,8 @@ def discover(ask: Ask, source: Source, accounts: Sequence[Account]) -> Iterable[
     """
     book = presets.load(source, _deployed_presets())
     if ask.landing_object is not None:
+        if is_ignored(ask.landing_object["name"]):
+            return
         yield _one(ask.landing_object, book, source, accounts)
         return
     seen = {listed.name for listed in state.listing("seen/")} if ask.asked_by in _LOOKING_AGAIN else frozenset()
