@@ -90,9 +90,6 @@ def install() -> None:
         kinds.TEXT: "VARCHAR",
     }
 
-    def path_literal(path: Any) -> Any:
-        return path.copy() if not isinstance(path, exp.JSONPath) else exp.Literal.string(path.sql("duckdb").strip("'"))
-
     def literal_fits(node: Any, kind: str) -> bool:
         """A constant of the right shape needs no check: DATE '2026-01-01' stays readable, and prunes."""
         if not isinstance(node, exp.Literal):
@@ -111,10 +108,6 @@ def install() -> None:
 
     def rewrite(_self: Any, node: Any) -> Any:
         kind = targets[node.to.this]
-        inner = node.this.unnest()
-        if kind == "VARCHAR" and isinstance(inner, exp.JSONExtract):
-            # bqemulator's JSON_QUERY: of a JSON column, which all of ours are, BigQuery makes JSON, not text.
-            return exp.Anonymous(this="json_extract", expressions=[inner.this.copy(), path_literal(inner.expression)])
         if kind == "VARCHAR":
             name = "local_string"
         else:

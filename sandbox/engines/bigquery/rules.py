@@ -17,6 +17,7 @@ def install() -> None:
     """Register the rules. Must run before any `SQLTranslator` exists, so before `bqemulator.server` is imported."""
     from bqemulator.sql.rules import register
     from bqemulator.sql.rules._base import TranslationRule
+    from bqemulator.sql.rules.json_helpers import JSONExtractToStringRule
     from sqlglot import exp
 
     decimal_types = (exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGDECIMAL)
@@ -58,14 +59,24 @@ def install() -> None:
         call = exp.Anonymous(this="DATE_TRUNC", expressions=[exp.Literal.string("week"), node.this.copy()])
         return exp.Cast(this=call, to=exp.DataType.build("DATE")) if isinstance(node, exp.DateTrunc) else call
 
+    def path_text(node: Any) -> Any:
+        path = node.expression
+        return path.copy() if isinstance(path, exp.Literal) else exp.Literal.string(path.sql("duckdb").strip("'"))
+
+    def query_rewrite(_self: Any, node: Any) -> Any:
+        # bqemulator makes text of it, which is right for JSON_QUERY(STRING, ...). Of a JSON value BigQuery makes JSON.
+        if not isinstance(node.expression, (exp.JSONPath, exp.Literal)):
+            return exp.Anonymous(this="json_extract", expressions=[node.this.copy(), node.expression.copy()])
+        return exp.Anonymous(this="json_extract", expressions=[node.this.copy(), path_text(node)])
+
+    JSONExtractToStringRule.rewrite = query_rewrite
+
     def arrow_applies(_self: Any, node: Any) -> bool:
         return isinstance(node, exp.JSONExtractScalar) and isinstance(node.expression, (exp.JSONPath, exp.Literal))
 
     def arrow_rewrite(_self: Any, node: Any) -> Any:
         # `x ->> '$' IS NULL` is read by DuckDB as `x ->> ('$' IS NULL)`; a function call has no precedence.
-        path = node.expression
-        text = path if isinstance(path, exp.Literal) else exp.Literal.string(path.sql(dialect="duckdb").strip("'"))
-        return exp.Anonymous(this="json_extract_string", expressions=[node.this.copy(), text.copy()])
+        return exp.Anonymous(this="json_extract_string", expressions=[node.this.copy(), path_text(node)])
 
     rules = {
         "LOCAL_JSON_ARROW": (arrow_applies, arrow_rewrite),
