@@ -123,8 +123,7 @@ def demo(options: DemoOptions, progress: Progress) -> int:
 
 def _run(world: Supervisor, folder: Path, progress: Progress) -> None:
     with progress.stage("drop"):
-        landing.upload_presets(world.cloud, folder)
-        dropped = landing.drop_folder(world.cloud, folder)
+        dropped = world.drop_folder(folder)
         progress.show(f"{len(dropped.new)} files dropped, {len(dropped.same)} were there")
 
     def watch(state: Ledger) -> None:

@@ -34,6 +34,8 @@ class Ledger:
     """A look at the state bucket. Not one instant: the objects are listed one after another."""
 
     open_runs: tuple[str, ...] = ()
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    """Closed run → succeeded, partial, failed or cancelled."""
     slices: tuple[SliceState, ...] = ()
     transform: Mapping[str, Any] = field(default_factory=dict)
     waiting_loads: int = 0
@@ -42,6 +44,11 @@ class Ledger:
     @property
     def statuses(self) -> Counter[str]:
         return Counter(item.status for item in self.slices)
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """Every run, open and closed."""
+        return frozenset(self.outcomes) | frozenset(self.open_runs) | {item.run_id for item in self.slices}
 
     @property
     def rows(self) -> int:
@@ -78,9 +85,13 @@ def read(cloud: Cloud) -> Ledger:
     bucket = cloud.storage.bucket(cloud.world.state_bucket)
     # The open runs first: a run that closes in between then shows as open, never as finished without its transform.
     open_runs = tuple(blob.name.removeprefix("open/") for blob in _listing(bucket, "open/"))
+    outcomes = {
+        blob.name.rsplit("/", 1)[1].removesuffix(".json"): (blob.metadata or {}).get("status", "")
+        for blob in _listing(bucket, "outcomes/")
+    }
     slices = tuple(_slice(blob.name, blob.metadata or {}) for blob in _listing(bucket, "slices/"))
     waiting = sum(1 for _ in _listing(bucket, "loaded/"))
-    return Ledger(open_runs, slices, read_json(bucket, "transform.json") or {}, waiting)
+    return Ledger(open_runs, outcomes, slices, read_json(bucket, "transform.json") or {}, waiting)
 
 
 def _listing(bucket: Bucket, prefix: str) -> Iterator[Any]:
@@ -119,6 +130,15 @@ def failures(cloud: Cloud, ledger: Ledger) -> list[dict[str, Any]]:
     failed = [item for item in ledger.slices if item.status == "failed"]
     found = (read_json(bucket, f"slices/{item.run_id}/{item.slice_id}.json") for item in failed)
     return [state for state in found if state]
+
+
+def unplanned(cloud: Cloud, ledger: Ledger) -> list[dict[str, Any]]:
+    """Outcomes of the runs that failed before they had a slice, with their ``error``."""
+    bucket = cloud.storage.bucket(cloud.world.state_bucket)
+    planned = {item.run_id for item in ledger.slices}
+    failed = [run_id for run_id, status in ledger.outcomes.items() if status == "failed" and run_id not in planned]
+    names = (f"outcomes/{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}/{run_id}.json" for run_id in failed)
+    return [outcome for outcome in (read_json(bucket, name) for name in names) if outcome]
 
 
 def dbt_results(cloud: Cloud, build: int) -> list[dict[str, Any]]:

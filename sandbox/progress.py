@@ -69,8 +69,7 @@ class Progress:
 
 def describe(ledger: Ledger, nodes: Nodes | None = None) -> str:
     """One line: runs, slices by status, rows, the build and its nodes."""
-    runs = len({item.run_id for item in ledger.slices} | set(ledger.open_runs))
-    parts = [f"{_count(runs, 'run')} ({len(ledger.open_runs)} open)"]
+    parts = [f"{_count(len(ledger.runs), 'run')} ({len(ledger.open_runs)} open)"]
     statuses = ledger.statuses
     if statuses:
         parts.append("slices: " + ", ".join(f"{statuses[name]} {name}" for name in _ORDER if statuses[name]))

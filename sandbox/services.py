@@ -30,11 +30,14 @@ class Engine(Protocol):
 
 
 class Services:
-    """Engines in threads of this process, the warehouse in a process of its own."""
+    """Engines in threads of this process, the warehouse in a process of its own.
 
-    def __init__(self, world: World, issuer: Issuer, run_job: RunJob) -> None:
+    ``time_scale`` scales Pub/Sub's back-off: a test of redeliveries need not wait ten seconds for each.
+    """
+
+    def __init__(self, world: World, issuer: Issuer, run_job: RunJob, time_scale: float = 1.0) -> None:
         self._world = world
-        self.pubsub = PubSubEngine(world.engine("pubsub"), token=issuer.token)
+        self.pubsub = PubSubEngine(world.engine("pubsub"), token=issuer.token, time_scale=time_scale)
         self.storage = StorageEngine(world.engine("storage"), publisher=self.pubsub.publish)
         self.secret_manager = SecretManagerEngine(world.engine("secret-manager"))
         self.scheduler = SchedulerEngine(world.engine("scheduler"), publish=self.pubsub.publish, token=issuer.token)

@@ -66,14 +66,16 @@ def _runs(console: Console, cloud: Cloud, state: Ledger) -> None:
     by_run: dict[str, list[SliceState]] = defaultdict(list)
     for item in state.slices:
         by_run[item.run_id].append(item)
-    names = sorted({*by_run, *state.open_runs}, reverse=True)
+    names = sorted(state.runs, reverse=True)
     if names:
         console.print(f"\nruns, newest first ({min(len(names), _NEWEST_RUNS)} of {len(names)})")
     for run_id in names[:_NEWEST_RUNS]:
         part = Ledger(slices=tuple(by_run[run_id]))
         counts = ", ".join(f"{count} {status}" for status, count in sorted(part.statuses.items())) or "no slices"
-        mark = "open  " if run_id in state.open_runs else "closed"
-        console.print(f"  {mark} {run_id}  {counts}; {part.rows:,} rows, {part.aside:,} set aside")
+        mark = "open" if run_id in state.open_runs else state.outcomes.get(run_id, "closed")
+        console.print(f"  {mark:<10}{run_id}  {counts}; {part.rows:,} rows, {part.aside:,} set aside")
+    for outcome in ledger.unplanned(cloud, state):
+        console.print(f"  [red]failed[/red] {outcome['run_id']}: {escape(str((outcome.get('error') or {}).get('message')))}")
     for failed in ledger.failures(cloud, state):
         error = failed.get("error") or {}
         file = ((failed.get("request") or {}).get("file") or {}).get("name", failed["slice_id"])

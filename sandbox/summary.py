@@ -105,6 +105,9 @@ def _judge_slices(cloud: Cloud, state: ledger.Ledger, summary: Summary) -> None:
             summary.set_aside_files.append((name, text))
         else:
             summary.problems.append(f"slice {failed['slice_id']} ({failed.get('stream')}) failed: {text}")
+    for outcome in ledger.unplanned(cloud, state):
+        error = outcome.get("error") or {}
+        summary.problems.append(f"run {outcome['run_id']} failed: {error.get('message')} — {error.get('next_step')}")
     summary.problems += [f"run {run_id} is still open" for run_id in state.open_runs]
     if letters := ledger.dead_letters(cloud):
         summary.problems.append(f"{len(letters)} dead letters; see the console")

@@ -30,6 +30,7 @@ from pipeline.contract import Contract
 from sandbox import landing, ledger, processes
 from sandbox.cloud import Cloud
 from sandbox.dbt_runner import DbtRunner
+from sandbox.engines.pubsub import PubSubEngine
 from sandbox.functions_host import Deployment, FunctionsHost
 from sandbox.iam import Issuer, invoker_check
 from sandbox.ledger import Ledger
@@ -57,6 +58,7 @@ class Supervisor:
     ``settings``: for a home that was never filled; one that was keeps its own.
     ``functions_env_overrides``: function name → variables added to its environment.
     ``timeouts``: function name → seconds, in the place of the deployed timeout.
+    ``time_scale``: of Pub/Sub's back-off; 0.01 makes ten seconds a tenth of one.
     ``dbt_command``: ``build``, or ``run`` to leave the tests out.
     """
 
@@ -76,6 +78,7 @@ class Supervisor:
         functions_env_overrides: Mapping[str, Mapping[str, str]] | None = None,
         timeouts: Mapping[str, float] | None = None,
         max_instances: int = MAX_INSTANCES,
+        time_scale: float = 1.0,
         dbt_command: str = "build",
         dbt_environment: Mapping[str, str] | None = None,
         contract: Contract | None = None,
@@ -91,6 +94,7 @@ class Supervisor:
         self._overrides = functions_env_overrides or {}
         self._timeouts = timeouts or {}
         self._max_instances = max_instances
+        self._time_scale = time_scale
         self._dbt_command = dbt_command
         self._dbt_environment = dict(dbt_environment or {})
         self._source = functions_source
@@ -131,7 +135,7 @@ class Supervisor:
         self._stops.callback(self.host.stop)
         # Fronts before engines: what Pub/Sub still has from yesterday is pushed at once, and waits at the fronts' doors.
         environments = self._open_fronts(last.urls if last else {})
-        self.services = Services(world, self.issuer, self._run_job)
+        self.services = Services(world, self.issuer, self._run_job, self._time_scale)
         self._stops.callback(self.services.stop)
         self.addresses = self.services.start()
         self._make_dbt()
@@ -211,6 +215,16 @@ class Supervisor:
     def drop(self, path: Path, name: str | None = None) -> str:
         """Drop a file into landing under ``name`` (its own by default). Returns the object's name."""
         return landing.drop_file(self.cloud, path, name)
+
+    def drop_folder(self, folder: Path) -> landing.Dropped:
+        """Give the deployment the folder's presets, then drop every file that landing does not have."""
+        landing.upload_presets(self.cloud, folder)
+        return landing.drop_folder(self.cloud, folder)
+
+    @property
+    def pubsub(self) -> PubSubEngine:
+        """The queues' engine: its faults, backlog and delivery log."""
+        return self.services.pubsub
 
     def publish(self, topic: str, body: Mapping[str, Any], attributes: Mapping[str, str] | None = None) -> str:
         """Publish a message to a topic by its short id. Returns the message id."""

@@ -60,6 +60,16 @@ def test_runs_slices_and_transform(cloud: Cloud) -> None:
     )
 
 
+def test_a_run_that_could_not_be_planned_is_found_by_its_outcome(cloud: Cloud) -> None:
+    error = {"kind": "ask", "message": "no such stream", "next_step": "ask for another"}
+    outcome = {"run_id": RUN, "status": "failed", "error": error}
+    _put(cloud, f"outcomes/2025-06-30/{RUN}.json", outcome, status="failed")
+    _put(cloud, "outcomes/2025-06-30/20250630T051500Z-crm-00000000.json", {}, status="succeeded")
+    state = ledger.read(cloud)
+    assert len(state.runs) == 2
+    assert ledger.unplanned(cloud, state) == [outcome]
+
+
 @pytest.mark.parametrize("left", ["open", "want", "building"])
 def test_each_thing_that_is_left_is_not_settled(cloud: Cloud, left: str) -> None:
     if left == "open":
