@@ -78,9 +78,9 @@ def settings_of(options: DemoOptions, folder: Path) -> Settings:
 
         currency, zone = options.currency or REPORTING_CURRENCY, REPORTING_TIME_ZONE
     else:
-        from pipeline import presets
+        from sandbox.order_currency import commonest_currency
 
-        currency, zone = options.currency or presets.commonest_currency(folder) or "EUR", "Etc/UTC"
+        currency, zone = options.currency or commonest_currency(folder) or "EUR", "Etc/UTC"
     return Settings(
         reporting_currency=currency,
         reporting_time_zone=zone,
