@@ -9,7 +9,6 @@ from pipeline import contract, presets
 from pipeline.csv_head import HEAD_BYTES, examine
 from pipeline.csv_text import NotRows
 from pipeline.sources.crm import is_ignored, pages_of
-
 from sandbox.landing import PRESETS_FILE, files_of
 
 

@@ -53,7 +53,9 @@ class Reading:
     def from_json(cls, data: Mapping[str, Any]) -> Reading:
         again = {
             "dialect": Dialect(**data["dialect"]),
-            "values": ValueFormat(**data["values"]),
+            "values": ValueFormat(
+                **{name: tuple(value) if isinstance(value, list) else value for name, value in data["values"].items()}
+            ),
             "columns": tuple(FileColumn(**{**column, "headers": tuple(column["headers"])}) for column in data["columns"]),
             "ignore": tuple(data["ignore"]),
             "guesses": tuple(data["guesses"]),

@@ -19,6 +19,8 @@ from pipeline.sources import Aside
 CELL_CHARS = 10 * 1024 * 1024
 """A longer cell is taken for a stray quote."""
 _RESYNC_RECORDS = 20
+_SWALLOWED_LINES = 3
+_SURE_WIDTH = 4
 _STEP_RECORDS = 500
 """Records judged together. One that is out of the ordinary costs a second, slower reading of its step."""
 
@@ -106,7 +108,8 @@ class RecordReader:
             rows = [[]]
         firsts = {row[0] for row in rows if row}
         if rows and (
-            set(map(len, rows)) != {len(self.header)}
+            not self.header
+            or set(map(len, rows)) != {len(self.header)}
             or self._base + self._reader.line_num + 1 != start + len(rows)  # some record has several lines
             or self._lines.suspect
             or self.totals_prefix is not None
@@ -164,6 +167,9 @@ class RecordReader:
             if end > start and self._resyncs(start, end):
                 end = start
             return Aside("ragged_row", self._raw(start, end), start, value=f"{len(row)} cells, header has {width}")
+        if end - start > _SWALLOWED_LINES and self._holds_rows(start + 1, end - 1):
+            self._go_to(start + 1)
+            return Aside("broken_quotes", self._raw(start, start), start)
         if self.continuation is not None and not row[self.continuation].strip():
             return None
         return row
@@ -177,13 +183,25 @@ class RecordReader:
 
     def _resyncs(self, start: int, end: int) -> bool:
         """Whether the lines after ``start`` are records of their own, swallowed by a stray quote; if so, go back to them."""
-        swallowed = self._lines.between(start + 1, min(end, start + _RESYNC_RECORDS))
+        # The last line is where the next quote stood, and may be broken itself.
+        last = end if end == start + 1 else end - 1
+        swallowed = self._lines.between(start + 1, min(last, start + _RESYNC_RECORDS))
         records = [record for record in self._dialect.split(swallowed) if record]
         width = len(self.header)
         if width < 2 or 2 * sum(len(record) == width for record in records) <= len(records):
             return False
         self._go_to(start + 1)
         return True
+
+    def _holds_rows(self, first: int, last: int) -> bool:
+        """Whether every line inside a cell is a record of the right width: two stray quotes that close each other.
+
+        A text of many lines, each with as many delimiters as the header has, is taken for rows; in a narrow table, where
+        chance could make one, nothing is.
+        """
+        width = len(self.header)
+        inner = self._dialect.split(self._lines.between(first, min(last, first + _RESYNC_RECORDS)))
+        return width >= _SURE_WIDTH and all(len(record) == width for record in inner)
 
     def _go_to(self, line: int) -> None:
         """Read on, or again, from this line, which begins a record."""

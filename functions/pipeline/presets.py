@@ -116,7 +116,11 @@ def parse(raw: bytes, origin: str, source: Source) -> list[Preset]:
         data = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
         raise ContractError(f"{origin}: is not YAML: {error}") from error
-    check(data, SCHEMA_PATH, origin)
+    try:
+        check(data, SCHEMA_PATH, origin)
+    except ContractError as error:
+        hint = "Correct the file. Headers like No, Yes, On or 2024 are text only in quotes: YAML reads other things into them."
+        raise ContractError(error.message, next_step=hint) from error
     presets = [_preset(block, origin) for block in data["presets"]]
     for preset in presets:
         _check_preset(preset, source)

@@ -13,7 +13,9 @@ from pipeline.csv_records import Batch, Dialect
 from tests.functions.reading import records
 
 HEADER = "a,b,c\n"
-CELL = st.text(st.sampled_from('ab ,;"\n\r\t\'é€') | st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+CELL = st.text(
+    st.sampled_from("ab ,;\"\n\r\t'é€") | st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8
+)
 
 
 def adds_up(batch: Batch) -> bool:

@@ -129,14 +129,15 @@ def test_gzip_of_several_members_and_padding_is_one_stream() -> None:
 
 @pytest.mark.parametrize("broken", ["cut", "damaged"])
 def test_a_broken_gzip_stream_is_refused(broken: str) -> None:
-    data = bytearray(gzip.compress(b"a,b\n" * 10_000))
+    data = bytearray(gzip.compress(bytes(range(256)) * 100))
     if broken == "cut":
         data = data[: len(data) // 2]
     else:
         data[len(data) // 2] ^= 0xFF
         data[len(data) // 2 + 1] ^= 0xFF
+    stream = Gunzip(io.BytesIO(bytes(data)))
     with pytest.raises(NotRows, match="gzip"):
-        while Gunzip(io.BytesIO(bytes(data))).read():
+        while stream.read():
             pass
 
 

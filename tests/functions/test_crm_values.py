@@ -74,7 +74,9 @@ def test_what_is_no_decimal_is_not_made_one(cell: str, form: dict[str, object]) 
         read("decimal", cell, **form)
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**12), max_value=10**12), st.sampled_from(",."))
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**12), max_value=10**12), st.sampled_from(",.")
+)
 def test_decimals_keep_their_value_in_both_marks(number: Decimal, mark: str) -> None:
     other = {",": ".", ".": ","}[mark]
     cell = f"{number:,.4f}".replace(",", "#").replace(".", mark).replace("#", other)
@@ -82,7 +84,8 @@ def test_decimals_keep_their_value_in_both_marks(number: Decimal, mark: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("cell", "value"), [("17850.0", "17850"), ("007", "7"), ("-3", "-3"), ("0", "0"), ("-0.00", "0"), ("00", "0"), ("1E2", "100")]
+    ("cell", "value"),
+    [("17850.0", "17850"), ("007", "7"), ("-3", "-3"), ("0", "0"), ("-0.00", "0"), ("00", "0"), ("1E2", "100")],
 )
 def test_integers(cell: str, value: str) -> None:
     assert read("integer", cell) == value
@@ -93,7 +96,9 @@ def test_a_fraction_is_no_integer() -> None:
         read("integer", "1.5")
 
 
-@pytest.mark.parametrize(("cell", "value"), [("True", "true"), ("ja", "true"), ("0", "false"), ("NON", "false"), ("1.0", "true")])
+@pytest.mark.parametrize(
+    ("cell", "value"), [("True", "true"), ("ja", "true"), ("0", "false"), ("NON", "false"), ("1.0", "true")]
+)
 def test_booleans(cell: str, value: str) -> None:
     assert read("boolean", cell) == value
 
@@ -128,7 +133,9 @@ def test_dates(cell: str, value: str, order: str) -> None:
     assert read("date", cell, date_orders={"": order} if order else {}) == value
 
 
-@pytest.mark.parametrize("cell", ["04/03/2024", "2024-13-01", "2024-02-30", "31/04/2024", "24112020", "yesterday", "2024", "44159.5"])
+@pytest.mark.parametrize(
+    "cell", ["04/03/2024", "2024-13-01", "2024-02-30", "31/04/2024", "24112020", "yesterday", "2024", "44159.5"]
+)
 def test_what_is_no_date_is_not_made_one(cell: str) -> None:
     with pytest.raises(Unreadable):
         read("date", cell)
@@ -168,7 +175,10 @@ def test_what_is_no_timestamp_is_not_made_one(cell: str) -> None:
         read("timestamp", cell)
 
 
-@given(st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)), st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kolkata"]))  # noqa: DTZ001
+@given(
+    st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)),
+    st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
+)  # noqa: DTZ001
 def test_times_of_a_zone_are_that_instant(moment: datetime, zone: str) -> None:
     from zoneinfo import ZoneInfo
 
@@ -185,7 +195,14 @@ def test_text_is_untouched_unless_the_preset_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "bare"),
-    [("'0123", "0123"), ("'+31", "+31"), ("'s-Hertogenbosch", "'s-Hertogenbosch"), ('="0012"', "0012"), ('="', '="'), ("'", "'")],
+    [
+        ("'0123", "0123"),
+        ("'+31", "+31"),
+        ("'s-Hertogenbosch", "'s-Hertogenbosch"),
+        ('="0012"', "0012"),
+        ('="', '="'),
+        ("'", "'"),
+    ],
 )
 def test_guards_against_spreadsheets(cell: str, bare: str) -> None:
     assert unguarded(cell) == bare

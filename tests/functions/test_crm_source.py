@@ -1,0 +1,262 @@
+"""Dropped files, from landing to pages: planned by name and generation, owned by their bytes, kept in bronze as they came."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pipeline import clients, contract, runs, state
+from pipeline.errors import ContractError, Rejected, Skip, Wait
+from pipeline.sources import Account, Ask, Page, PlannedSlice, Task, crm
+from tests.conftest import LocalCloud
+
+SOURCE = contract.load().source("crm")
+ACCOUNTS = (Account("default", "Europe/London"),)
+CONTACTS = "contact_id,email,created_at\n1,a@example.com,2024-07-01 10:00:00\n2,b@example.com,2024-07-02 10:00:00\n"
+RUN = "20240704T051500Z-crm-00000000"
+
+
+def ask(**more: Any) -> Ask:
+    return Ask("crm", RUN, datetime(2024, 7, 4, tzinfo=UTC), **more)
+
+
+def plan(accounts: tuple[Account, ...] = ACCOUNTS, **more: Any) -> list[PlannedSlice]:
+    return list(crm.discover(ask(**more), SOURCE, accounts))
+
+
+def task(planned: PlannedSlice, slice_id: str = "s1", cursor: Any = None) -> Task:
+    stream = SOURCE.streams.get(planned.stream, SOURCE.streams["contacts"])
+    return Task(RUN, slice_id, SOURCE, stream, ACCOUNTS[0], None, None, planned.request, cursor)
+
+
+def fetch(planned: PlannedSlice, **more: Any) -> list[Page]:
+    return list(crm.fetch(task(planned, **more)))
+
+
+def reject_of(planned: PlannedSlice) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        fetch(planned)
+    return caught.value
+
+
+def test_a_dropped_file_is_planned_with_everything_frozen(local_cloud: LocalCloud) -> None:
+    generation = local_cloud.drop("in/contacts.csv", CONTACTS)
+    (planned,) = plan()
+    assert (planned.stream, planned.account, planned.mode) == ("contacts", "default", "upsert")
+    assert planned.identity == f"test-project-landing/in/contacts.csv#{generation}"
+    file = planned.request["file"]
+    assert {name: file[name] for name in ("bucket", "name", "generation", "size")} == {
+        "bucket": "test-project-landing",
+        "name": "in/contacts.csv",
+        "generation": generation,
+        "size": len(CONTACTS),
+    }
+    assert planned.request["preset"]["values"]["time_zone"] == "Europe/London"
+
+
+def test_its_rows_come_with_lines_facts_and_the_original_is_kept(local_cloud: LocalCloud) -> None:
+    local_cloud.drop("in/contacts.csv", CONTACTS)
+    (planned,) = plan()
+    (page,) = fetch(planned)
+    assert page.rows[0] == {"contact_id": "1", "email": "a@example.com", "created_at": "2024-07-01T09:00:00Z"}
+    assert (page.lines, page.cursor, page.non_rows) == ([2, 3], None, 0)
+    facts = page.facts
+    assert (facts["file_name"], facts["encoding"], facts["delimiter"]) == ("in/contacts.csv", "utf-8", ",")
+    assert facts["file_at"] == planned.request["file"]["updated"]
+    assert facts["file_object"] == f"files/crm/{facts['file_sha256']}/contacts.csv"
+    assert clients.bronze_bucket().blob(facts["file_object"]).download_as_bytes() == CONTACTS.encode()
+
+
+def test_one_object_is_planned_at_its_generation_even_when_seen(local_cloud: LocalCloud) -> None:
+    generation = local_cloud.drop("contacts.csv", CONTACTS)
+    local_cloud.drop("other.csv", CONTACTS)
+    landing = {"bucket": "test-project-landing", "name": "contacts.csv", "generation": generation}
+    state.create(runs.seen_name(**landing), {})
+    (planned,) = plan(landing_object=landing)
+    assert planned.request["file"]["generation"] == generation
+
+
+def test_an_object_that_is_gone_says_so(local_cloud: LocalCloud) -> None:
+    generation = local_cloud.drop("contacts.csv", CONTACTS)
+    local_cloud.drop("contacts.csv", CONTACTS + "3,c@example.com,\n")
+    landing = {"bucket": "test-project-landing", "name": "contacts.csv", "generation": generation}
+    (planned,) = plan(landing_object=landing)
+    assert (planned.stream, reject_of(planned).kind) == ("contacts", "landing_overwritten")
+
+
+def test_a_file_replaced_after_planning_is_rejected_and_its_successor_loads(local_cloud: LocalCloud) -> None:
+    local_cloud.drop("contacts.csv", CONTACTS)
+    (planned,) = plan()
+    local_cloud.drop("contacts.csv", CONTACTS + "3,c@example.com,\n")
+    assert reject_of(planned).kind == "landing_overwritten"
+    (page,) = fetch(*plan(), slice_id="s2")
+    assert len(page.rows) == 3
+
+
+def test_the_schedule_passes_over_what_was_planned_and_a_person_does_not(local_cloud: LocalCloud) -> None:
+    generation = local_cloud.drop("contacts.csv", CONTACTS)
+    local_cloud.drop("new.csv", CONTACTS)
+    state.create(runs.seen_name("test-project-landing", "contacts.csv", generation), {})
+    for who in ("scheduler", "sweeper"):
+        assert [planned.request["file"]["name"] for planned in plan(asked_by=who)] == ["new.csv"]
+    assert len(plan(asked_by="ann@example.com")) == 2
+
+
+def test_streams_and_days_that_were_asked_for(local_cloud: LocalCloud) -> None:
+    local_cloud.drop("contacts.csv", CONTACTS)
+    local_cloud.drop("products.csv", "product_id,product_name\n1,x\n")
+    assert [planned.stream for planned in plan(streams=("products",))] == ["products"]
+    today = clients.landing_bucket().get_blob("contacts.csv").updated.astimezone(UTC).date()
+    assert len(plan(window_from=today, window_to=today)) == 2
+    assert plan(window_to=today - timedelta(days=1)) == []
+    assert plan(window_from=today + timedelta(days=1)) == []
+
+
+def test_nothing_dropped_is_passed_over_in_silence(local_cloud: LocalCloud) -> None:
+    for name in ("README.md", "presets.yaml", "in/.hidden.csv", "folder/", ".DS_Store"):
+        local_cloud.drop(name, "x")
+    for name, content in {"report.xlsx": b"PK", "notes.pdf": b"%PDF", "orders": b"a", "what.csv": b"Foo,Bar\n1,2\n"}.items():
+        local_cloud.drop(name, content)
+    found = {planned.request["file"]["name"]: planned for planned in plan()}
+    assert set(found) == {"report.xlsx", "notes.pdf", "orders", "what.csv"}
+    for name, planned in found.items():
+        error = reject_of(planned)
+        assert (error.kind, name in error.message, bool(error.next_step)) == ("file_set_aside", True, True)
+    assert found["orders"].stream == "orders"
+    assert found["what.csv"].stream == "unrecognised"
+
+
+def test_the_same_bytes_are_loaded_once(local_cloud: LocalCloud) -> None:
+    local_cloud.drop("contacts.csv", CONTACTS)
+    local_cloud.drop("copy of contacts.csv", CONTACTS)
+    one, two = plan()
+    data = runs.initial(RUN, one, contract.load())
+    runs.create_slice(data)
+    fetch(one, slice_id=data["slice_id"])
+    with pytest.raises(Wait):
+        fetch(two, slice_id="s2")
+    stored = runs.read_slice(RUN, data["slice_id"])
+    assert stored is not None
+    stored.change(status="loaded")
+    with pytest.raises(Skip, match="same bytes"):
+        fetch(two, slice_id="s2")
+    assert len(fetch(one, slice_id=data["slice_id"])) == 1  # its owner may read it again: a redelivery
+
+
+def test_a_file_goes_on_from_every_page(local_cloud: LocalCloud) -> None:
+    rows = "".join(f"{n},u{n}@example.com,2024-07-01\n" if n % 9 else f"{n}\n" for n in range(1, 17_001))
+    local_cloud.drop("contacts.csv.gz", gzip.compress(("contact_id,email,created_at\n" + rows).encode()))
+    (planned,) = plan()
+    whole = fetch(planned)
+    assert [page.cursor["rows"] if page.cursor else None for page in whole] == [5000, 10_000, 15_000, None]
+    assert sum(len(page.rows) for page in whole) + sum(len(page.aside) for page in whole) == 17_000
+    for number, page in enumerate(whole[:-1], start=1):
+        assert fetch(planned, cursor=page.cursor) == whole[number:]
+
+
+def test_going_on_needs_the_original_no_more(local_cloud: LocalCloud) -> None:
+    local_cloud.drop("contacts.csv", "contact_id,email,created_at\n" + "".join(f"{n},,\n" for n in range(6000)))
+    (planned,) = plan()
+    first, second = fetch(planned)
+    clients.landing_bucket().blob("contacts.csv").delete()
+    assert fetch(planned, cursor=first.cursor) == [second]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_accent_after_the_head_is_not_lost(local_cloud: LocalCloud, compressed: bool) -> None:
+    rows = "".join(f"{n},Paris\n" for n in range(20_000)) + "20000,Orléans\n"
+    data = ("contact_id,city\n" + rows).encode("cp1252")
+    local_cloud.drop("contacts.csv", gzip.compress(data) if compressed else data)
+    pages = fetch(*plan())
+    assert pages[-1].rows[-1] == {"contact_id": "20000", "city": "Orléans"}
+    assert pages[0].facts["encoding"] == "cp1252"
+    assert any("cp1252" in guess for guess in pages[0].facts["guesses"])
+    assert not any(page.aside for page in pages)
+
+
+def test_a_file_that_is_cut_short_inside_its_compression_is_set_aside_whole(local_cloud: LocalCloud) -> None:
+    rows = "".join(f"{n},Paris{n * 7919}\n" for n in range(20_000))
+    local_cloud.drop("contacts.csv.gz", gzip.compress(("contact_id,city\n" + rows).encode())[:-2000])
+    error = reject_of(*plan())
+    assert (error.kind, "cut short" in error.message) == ("file_set_aside", True)
+
+
+def test_a_file_stored_with_a_content_encoding_is_read_as_stored(local_cloud: LocalCloud) -> None:
+    blob = clients.landing_bucket().blob("contacts.csv")
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(gzip.compress(CONTACTS.encode()), content_type="text/csv")
+    (page,) = fetch(*plan())
+    assert len(page.rows) == 2
+
+
+def test_an_empty_file_is_planned_without_a_range(local_cloud: LocalCloud) -> None:
+    local_cloud.drop("contacts.csv", b"")
+    (page,) = fetch(*plan())
+    assert (page.rows, page.aside, page.cursor) == ([], [], None)
+
+
+OWN = """
+presets:
+  - name: club
+    source: crm
+    stream: contacts
+    match: {headers: [Member]}
+    columns: {contact_id: Member, created_at: Joined}
+    account: club
+    mode: snapshot
+"""
+
+
+def test_a_deployments_preset_names_account_and_mode(local_cloud: LocalCloud) -> None:
+    clients.state_bucket().blob("presets/club.yaml").upload_from_string(OWN)
+    local_cloud.drop("members.csv", "Member,Joined\n1,2024-07-01 10:00\n")
+    (planned,) = plan(accounts=(*ACCOUNTS, Account("club", "Asia/Tokyo")))
+    assert (planned.account, planned.mode, planned.stream) == ("club", "snapshot", "contacts")
+    (page,) = fetch(planned)
+    assert page.rows[0]["created_at"] == "2024-07-01T01:00:00Z"
+    assert "account 'club', which is not set up" in reject_of(*plan()).message
+
+
+def test_a_wrong_preset_of_the_deployment_stops_planning_with_its_name(local_cloud: LocalCloud) -> None:
+    clients.state_bucket().blob("presets/club.yaml").upload_from_string(OWN.replace("contact_id", "member_id"))
+    local_cloud.drop("contacts.csv", CONTACTS)
+    with pytest.raises(ContractError, match=r"presets/club\.yaml: preset 'club'"):
+        plan()
+
+
+def test_a_file_set_aside_loads_after_a_preset_was_added(local_cloud: LocalCloud) -> None:
+    generation = local_cloud.drop("members.csv", "Member,Joined\n1,2024-07-01 10:00\n")
+    (planned,) = plan()
+    assert "no preset knows: Member, Joined" in reject_of(planned).message
+    clients.state_bucket().blob("presets/club.yaml").upload_from_string(OWN.replace("    account: club\n", ""))
+    landing = {"bucket": "test-project-landing", "name": "members.csv", "generation": generation}
+    (again,) = plan(landing_object=landing)
+    (page,) = fetch(again)
+    assert page.rows[0]["contact_id"] == "1"
+
+
+def _peak_bytes(planned: PlannedSlice) -> int:
+    tracemalloc.start()
+    try:
+        for page in crm.fetch(task(planned, slice_id=planned.identity)):
+            assert page.rows
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_file(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crm, "DOWNLOAD_CHUNK_BYTES", 256 * 1024)
+
+    def content(rows: int) -> str:
+        return "contact_id,email,city\n" + "".join(f"{n},u{n}@example.com,Paris\n" for n in range(rows))
+
+    local_cloud.drop("large.csv", content(160_000))
+    local_cloud.drop("small.csv", content(40_000))
+    peaks: Mapping[str, int] = {planned.request["file"]["name"]: _peak_bytes(planned) for planned in plan()}
+    assert peaks["large.csv"] < 1.3 * peaks["small.csv"]
