@@ -179,6 +179,8 @@ class Broker:
     def acknowledge(self, queue: SubscriptionQueue, ack_ids: Iterable[str], detail: str = "") -> None:
         """Ends deliveries for good. Ids whose deadline has passed are ignored, as Pub/Sub does."""
         with self.changed:
+            if self.stopping:
+                return  # too late to be kept: the message comes again at the next start
             self._finish(queue, ack_ids, "acknowledged", detail)
             self.changed.notify_all()
 
@@ -204,7 +206,7 @@ class Broker:
     def fail(self, queue: SubscriptionQueue, ack_id: str, outcome: str, detail: str) -> None:
         """A delivery was refused or not answered in time: it comes again after its back-off, or is dead-lettered."""
         with self.changed:
-            delivery = queue.release(ack_id)
+            delivery = None if self.stopping else queue.release(ack_id)
             if delivery is None:
                 return
             self._note(queue, delivery, outcome, detail)
