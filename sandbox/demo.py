@@ -11,7 +11,7 @@ from rich.markup import escape
 from sandbox import landing, summary
 from sandbox.dbt_runner import DBT_PYTHON
 from sandbox.ledger import Ledger
-from sandbox.progress import Progress, describe
+from sandbox.progress import Progress, describe, describe_build
 from sandbox.supervisor import Supervisor
 from sandbox.world import PROJECT_ROOT, Settings, World, WorldError
 
@@ -126,18 +126,22 @@ def _run(world: Supervisor, folder: Path, progress: Progress) -> None:
         dropped = world.drop_folder(folder)
         progress.show(f"{len(dropped.new)} files dropped, {len(dropped.same)} were there")
 
-    def watch(state: Ledger) -> None:
-        progress.show(describe(state, world.dbt.nodes() if world.dbt.running else None))
+    def watch_slices(state: Ledger) -> None:
+        progress.show(describe(state))
+
+    def watch_build(state: Ledger) -> None:
+        shown = describe_build(state, world.dbt.nodes() if world.dbt.running else None)
+        progress.show(shown or f"build {state.done_build} is the newest")
 
     with progress.stage("extract and load"):
         if dropped.new:
             # Each file has asked for a run by itself; the schedule then finds only what is left.
-            world.wait_idle(_LOAD_TIMEOUT_SECONDS, until=_loaded, watch=watch, ignore_job=True)
+            world.wait_idle(_LOAD_TIMEOUT_SECONDS, until=_loaded, watch=watch_slices, ignore_job=True)
         for source in world.contract.sources:
             world.fire(f"ingest-{source}")
-        world.wait_idle(_LOAD_TIMEOUT_SECONDS, until=_loaded, watch=watch, ignore_job=True)
+        world.wait_idle(_LOAD_TIMEOUT_SECONDS, until=_loaded, watch=watch_slices, ignore_job=True)
     with progress.stage("transform"):
-        world.wait_idle(_LOAD_TIMEOUT_SECONDS, watch=watch)
+        world.wait_idle(_LOAD_TIMEOUT_SECONDS, watch=watch_build)
 
 
 def _loaded(state: Ledger) -> bool:

@@ -68,7 +68,7 @@ class Progress:
 
 
 def describe(ledger: Ledger, nodes: Nodes | None = None) -> str:
-    """One line: runs, slices by status, rows, the build and its nodes."""
+    """One line: runs, slices by status, rows, the build."""
     parts = [f"{_count(len(ledger.runs), 'run')} ({len(ledger.open_runs)} open)"]
     statuses = ledger.statuses
     if statuses:
@@ -76,12 +76,17 @@ def describe(ledger: Ledger, nodes: Nodes | None = None) -> str:
         parts.append(f"{_count(ledger.rows, 'row')} loaded")
     if ledger.aside:
         parts.append(f"{_count(ledger.aside, 'row')} set aside")
-    if ledger.building is not None:
-        doing = f"{nodes.done}/{nodes.total} nodes" if nodes else "starting"
-        parts.append(f"dbt build {ledger.building}: {doing}")
-    elif ledger.transform.get("wants"):
-        parts.append("dbt build asked for")
+    if build := describe_build(ledger, nodes):
+        parts.append(build)
     return " · ".join(parts)
+
+
+def describe_build(ledger: Ledger, nodes: Nodes | None = None) -> str:
+    """The build that runs or is asked for, with its nodes; empty when there is none."""
+    if ledger.building is not None:
+        doing = f"{nodes.done} of {nodes.total} nodes" if nodes else "starting"
+        return f"dbt build {ledger.building}: {doing}"
+    return "dbt build asked for" if ledger.transform.get("wants") else ""
 
 
 def _count(number: int, noun: str) -> str:

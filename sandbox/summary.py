@@ -204,7 +204,8 @@ def _tables(counts: list[TableCount]) -> Table:
 def _findings(findings: list[Mapping[str, Any]]) -> Table:
     table = Table(title="Audit findings (audit.aud_findings)", title_justify="left", box=None)
     for name in findings[0]:
-        table.add_column(name.replace("_", " "), justify="right" if name in ("findings", "amount") else "left")
+        numbers = any(isinstance(finding[name], (int, Decimal)) for finding in findings)
+        table.add_column(name.replace("_", " "), justify="right" if numbers else "left")
     for finding in findings:
         table.add_row(*(escape(_cell(value)) for value in finding.values()))
     return table

@@ -56,7 +56,7 @@ def test_runs_slices_and_transform(cloud: Cloud) -> None:
     assert not state.settled
     assert [failed["error"] for failed in ledger.failures(cloud, state)] == [error]
     assert describe(state, Nodes(3, 12)) == (
-        "1 run (1 open) · slices: 1 loaded, 1 failed · 10 rows loaded · 1 row set aside · dbt build 2: 3/12 nodes"
+        "1 run (1 open) · slices: 1 loaded, 1 failed · 10 rows loaded · 1 row set aside · dbt build 2: 3 of 12 nodes"
     )
 
 
