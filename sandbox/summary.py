@@ -75,8 +75,8 @@ def collect(cloud: Cloud) -> Summary:
         statuses=dict(state.statuses),
         build=state.build,
     )
-    _judge_slices(cloud, state, summary)
-    _judge_build(cloud, state, summary)
+    judge_slices(cloud, state, summary)
+    judge_build(cloud, state, summary)
     summary.tables = list(table_counts(cloud.bigquery))
     try:
         summary.figures = _rows(cloud.bigquery, FIGURES_SQL)[0]
@@ -95,7 +95,8 @@ def collect(cloud: Cloud) -> Summary:
     return summary
 
 
-def _judge_slices(cloud: Cloud, state: ledger.Ledger, summary: Summary) -> None:
+def judge_slices(cloud: Cloud, state: ledger.Ledger, summary: Summary) -> None:
+    """Note the files that were set aside, and every other way in which an extraction or load went wrong."""
     for failed in ledger.failures(cloud, state):
         error = failed.get("error") or {}
         file = (failed.get("request") or {}).get("file") or {}
@@ -113,7 +114,8 @@ def _judge_slices(cloud: Cloud, state: ledger.Ledger, summary: Summary) -> None:
         summary.problems.append(f"{len(letters)} dead letters; see the console")
 
 
-def _judge_build(cloud: Cloud, state: ledger.Ledger, summary: Summary) -> None:
+def judge_build(cloud: Cloud, state: ledger.Ledger, summary: Summary) -> None:
+    """Count the newest build's nodes, and note what failed in it."""
     results = ledger.dbt_results(cloud, state.build) if state.build else []
     summary.tests = sum(result["unique_id"].startswith(("test.", "unit_test.")) for result in results)
     summary.models = sum(result["unique_id"].startswith(("model.", "seed.", "snapshot.")) for result in results)
