@@ -12,6 +12,8 @@ from pipeline.csv_rows import BoundColumn
 from pipeline.csv_values import ValueFormat
 from pipeline.presets import plain
 
+_WORD_LISTS = ("true_values", "false_values", "null_values")
+
 
 @dataclass(frozen=True, slots=True)
 class FileColumn:
@@ -53,9 +55,7 @@ class Reading:
     def from_json(cls, data: Mapping[str, Any]) -> Reading:
         again = {
             "dialect": Dialect(**data["dialect"]),
-            "values": ValueFormat(
-                **{name: tuple(value) if isinstance(value, list) else value for name, value in data["values"].items()}
-            ),
+            "values": ValueFormat(**{**data["values"], **{name: tuple(data["values"][name]) for name in _WORD_LISTS}}),
             "columns": tuple(FileColumn(**{**column, "headers": tuple(column["headers"])}) for column in data["columns"]),
             "ignore": tuple(data["ignore"]),
             "guesses": tuple(data["guesses"]),

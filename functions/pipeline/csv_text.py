@@ -128,12 +128,14 @@ def is_gzip(head: bytes) -> bool:
     return head.startswith(b"\x1f\x8b")
 
 
-def gunzip_head(head: bytes, limit_bytes: int) -> bytes:
-    """The first decompressed bytes of a gzip file from its first compressed ones."""
+def gunzip_head(head: bytes, limit_bytes: int) -> tuple[bytes, bool]:
+    """The first decompressed bytes of a gzip file from its first compressed ones, and whether they are all."""
+    inflate = zlib.decompressobj(31)
     try:
-        return zlib.decompressobj(31).decompress(head, limit_bytes)
+        out = inflate.decompress(head, limit_bytes)
     except zlib.error as error:
         raise NotRows(f"the gzip stream cannot be read: {error}") from error
+    return out, inflate.eof and not inflate.unused_data.strip(b"\0")
 
 
 class Gunzip:

@@ -137,13 +137,15 @@ def test_a_broken_gzip_stream_is_refused(broken: str) -> None:
         data[len(data) // 2 + 1] ^= 0xFF
     stream = Gunzip(io.BytesIO(bytes(data)))
     with pytest.raises(NotRows, match="gzip"):
-        while stream.read():
-            pass
+        list(iter(stream.read, b""))
 
 
 def test_the_head_of_a_gzip_file_is_read_without_the_rest() -> None:
     data = gzip.compress(b"0123456789" * 100_000)
-    assert gunzip_head(data[:200], 20) == b"01234567890123456789"
+    assert gunzip_head(data[:200], 20) == (b"01234567890123456789", False)
+    assert gunzip_head(data[:200], 10**9)[1] is False
+    assert gunzip_head(gzip.compress(b"all of it"), 20) == (b"all of it", True)
+    assert gunzip_head(gzip.compress(b"one") + gzip.compress(b"two"), 20)[1] is False
 
 
 @pytest.mark.parametrize(

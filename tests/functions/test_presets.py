@@ -69,7 +69,7 @@ def test_a_header_that_yaml_takes_for_a_boolean_is_refused_with_the_remedy() -> 
 
 
 def test_a_name_that_stands_twice_among_a_deployments_files_is_refused() -> None:
-    with pytest.raises(ContractError, match="stands in a.yaml too"):
+    with pytest.raises(ContractError, match=r"stands in a\.yaml too"):
         presets.load(CRM, {"a.yaml": MINIMAL.encode(), "b.yaml": MINIMAL.encode()})
 
 
@@ -110,7 +110,10 @@ def test_shopify_customers_lose_their_guards_against_spreadsheets() -> None:
 
 
 def test_hubspot_contacts() -> None:
-    header = "Record ID,First Name,Last Name,City,Country/Region,Create Date,Email,Last Modified Date,Lifecycle Stage,Favourite colour"
+    header = (
+        "Record ID,First Name,Last Name,City,Country/Region,Create Date,Email,Last Modified Date,Lifecycle Stage,"
+        "Favourite colour"
+    )
     (row,) = payloads(
         f"{header}\n51,Ann,Lee,Oslo,Norway,2023-02-21 10:04,ann@example.com,2023-03-01 00:30,customer,red\n", zone="Europe/Oslo"
     )
@@ -152,7 +155,10 @@ def test_zendesk_tickets() -> None:
 
 
 def test_woocommerce_products() -> None:
-    header = 'ID,Type,SKU,Name,Published,"Is featured?","In stock?","Weight (lbs)","Regular price",Categories,"Meta: _x","Attribute 1 name"'
+    header = (
+        'ID,Type,SKU,Name,Published,"Is featured?","In stock?","Weight (lbs)","Regular price",Categories,"Meta: _x",'
+        '"Attribute 1 name"'
+    )
     (page,) = pages(f'{header}\n44,variable,woo-1,"V-Neck ""T""",1,1,1,.5,20,"Clothing > Tshirts",1,Colour\n')
     assert page.rows == [
         {"product_id": "44", "product_name": 'V-Neck "T"', "status": "1", "price": "20", "category": "Clothing > Tshirts"}

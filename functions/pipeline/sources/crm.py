@@ -7,22 +7,21 @@ file that cannot be placed is a slice too, one that is rejected with the reason:
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline import bronze, clients, presets, runs, state
+from pipeline import clients, originals, presets, runs, state
 from pipeline.contract import Source
-from pipeline.csv_head import FILE_SET_ASIDE, HEAD_BYTES, UNRECOGNISED, Problem, examine, stream_by_name
+from pipeline.csv_head import HEAD_BYTES, examine
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import RecordReader
+from pipeline.csv_refusals import FILE_SET_ASIDE, UNRECOGNISED, Known, Problem
 from pipeline.csv_rows import RowConverter
-from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines, Utf8Evidence
-from pipeline.errors import Rejected, Retryable, Skip, Wait
+from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines
+from pipeline.errors import Rejected, Retryable
 from pipeline.presets import Preset
 from pipeline.sources import Account, Ask, Page, PlannedSlice, Task
 
@@ -33,7 +32,6 @@ PAGE_ROWS = 5_000
 DOWNLOAD_CHUNK_BYTES = 4 * 1024 * 1024
 TRANSFER_SECONDS = 60
 """For one request; a whole file takes as many as it needs."""
-OWNER_WAIT_SECONDS = 60
 DATA_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
 """Each may be followed by ``.gz``. A file with another one is rejected by its name."""
 IGNORED_NAMES = frozenset({"readme.md", "readme.txt", "presets.yaml", "presets.yml", "thumbs.db", "desktop.ini"})
@@ -94,8 +92,8 @@ def _one(landing: Mapping[str, str], book: Sequence[Preset], source: Source, acc
     if planned is not None:
         return planned
     file = {"size": None, "md5": None, "updated": None, **{name: landing[name] for name in ("bucket", "name", "generation")}}
-    stream = stream_by_name(landing["name"], book, source.streams) or UNRECOGNISED
-    return _slice(file, stream, _account(None, accounts), "upsert", _gone(landing["name"]))
+    stream = Known(book, source.streams).stream_by_name(landing["name"]) or UNRECOGNISED
+    return _slice(file, stream, _account(None, accounts), "upsert", originals.gone(landing["name"]))
 
 
 def _planned(blob: Blob, book: Sequence[Preset], source: Source, accounts: Sequence[Account]) -> PlannedSlice | None:
@@ -116,7 +114,7 @@ def _planned(blob: Blob, book: Sequence[Preset], source: Source, accounts: Seque
             f"{blob.name} is no delimited text by its name; read are {', '.join(DATA_SUFFIXES)}, each also with .gz",
             "Export it as CSV and drop it again, or remove it.",
         )
-        return _slice(file, stream_by_name(blob.name, book, source.streams) or UNRECOGNISED, account, "upsert", problem)
+        return _slice(file, Known(book, source.streams).stream_by_name(blob.name) or UNRECOGNISED, account, "upsert", problem)
     try:
         head = _piece(blob, 0) if blob.size else b""
         found = examine(
@@ -179,14 +177,6 @@ def _elsewhere(size: int) -> list[int]:
     return [size // 3, 2 * size // 3, size - HEAD_BYTES]
 
 
-def _gone(name: str) -> Problem:
-    return Problem(
-        f"{name} was replaced or deleted before it could be read",
-        "A replaced file has a slice of its own; if it was deleted by mistake, drop it again.",
-        kind="landing_overwritten",
-    )
-
-
 # --- fetch -----------------------------------------------------------------------------------------------------------
 
 
@@ -196,9 +186,9 @@ def fetch(task: Task) -> Iterator[Page]:
         raise Rejected(reject["message"], next_step=reject["next_step"], kind=reject["kind"])
     file = task.request["file"]
     reading = Reading.from_json(task.request["preset"])
-    cursor = task.cursor or _keep_original(task, file, reading)
+    cursor = task.cursor or {"rows": 0, **_original(task, file, reading)}
     reading = replace(reading, encoding=cursor["encoding"], guesses=tuple(cursor["guesses"]))
-    kept = bronze.file_name(task.source.name, cursor["sha256"], PurePosixPath(file["name"]).name)
+    kept = originals.object_name(task.source.name, cursor["sha256"], file["name"])
     blob = clients.bronze_bucket().blob(kept)
     facts = {
         "file_name": file["name"],
@@ -221,8 +211,19 @@ def fetch(task: Task) -> Iterator[Page]:
             ) from error
 
 
+def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
+    """What the cursor carries on from page to page: the file's identity, and its encoding as the whole file shows it."""
+    kept = originals.keep(task, file, gzip=reading.gzip)
+    better = kept.better_encoding if reading.encoding == "utf-8" and not reading.encoding_declared else None
+    guesses = [*reading.guesses, *([better.guess] if better and better.guess else [])]
+    return {"sha256": kept.sha256, "encoding": better.name if better else reading.encoding, "guesses": guesses}
+
+
 def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Page]:
-    """Pages of a file's bytes as ``reading`` says, after the records that ``cursor["rows"]`` counts. Raises :class:`NotRows`."""
+    """Pages of a file's bytes as ``reading`` says, after as many records as ``cursor["rows"]`` counts.
+
+    Raises :class:`~pipeline.csv_text.NotRows` where the bytes turn out to be no text.
+    """
     lines = TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding)
     reader = RecordReader(lines, reading.dialect, reading.header_line)
     names, columns, unknown = reading.bind(reader.header)
@@ -257,61 +258,3 @@ def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], fact
         if not following.taken:
             return
         batch, before = following, 0
-
-
-def _keep_original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
-    """Establish whose bytes these are, and copy them to bronze. Returns the cursor of the beginning."""
-    from google.api_core.exceptions import NotFound, PreconditionFailed
-
-    landing = clients.storage().bucket(file["bucket"]).blob(file["name"], generation=int(file["generation"]))
-    watch = _Watch(reading)
-    try:
-        landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
-        sha256 = watch.sha256.hexdigest()
-        owner = runs.claim_file(sha256, task.run_id, task.slice_id)
-        if owner == "loaded_elsewhere":
-            raise Skip(f"{file['name']}: the same bytes (sha256 {sha256}) were loaded before")
-        if owner == "in_flight_elsewhere":
-            raise Wait(OWNER_WAIT_SECONDS, f"{file['name']}: another slice is loading the same bytes")
-        kept = clients.bronze_bucket().blob(bronze.file_name(task.source.name, sha256, PurePosixPath(file["name"]).name))
-        token = None
-        while True:
-            try:
-                token, _, _ = kept.rewrite(landing, token=token, if_generation_match=0, timeout=TRANSFER_SECONDS)
-            except PreconditionFailed:
-                break  # these bytes are there already: the name says so
-            if token is None:
-                break
-    except NotFound:
-        gone = _gone(file["name"])
-        raise Rejected(gone.message, next_step=gone.next_step, kind=gone.kind) from None
-    better = watch.better_encoding()
-    encoding, guesses = (better.name, [*reading.guesses, better.guess]) if better else (reading.encoding, [*reading.guesses])
-    return {"rows": 0, "sha256": sha256, "encoding": encoding, "guesses": guesses}
-
-
-class _Watch:
-    """A file-like object that a download is written to: hashes what goes by and keeps nothing of it."""
-
-    def __init__(self, reading: Reading) -> None:
-        self.sha256 = hashlib.sha256()
-        self._evidence = Utf8Evidence() if reading.encoding == "utf-8" and not reading.encoding_declared else None
-        self._inflate = zlib.decompressobj(31) if reading.gzip else None
-
-    def write(self, data: bytes) -> int:
-        self.sha256.update(data)
-        if self._evidence is not None:
-            self._evidence.feed(self._inflated(data))
-        return len(data)
-
-    def _inflated(self, data: bytes) -> bytes:
-        """Plain bytes for the encoding's evidence alone; what is wrong with a gzip stream shows when it is read."""
-        if self._inflate is None:
-            return data
-        try:
-            return self._inflate.decompress(data)
-        except zlib.error:
-            return b""
-
-    def better_encoding(self) -> Any:
-        return self._evidence.verdict() if self._evidence is not None else None

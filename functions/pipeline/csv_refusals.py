@@ -1,0 +1,142 @@
+"""Files that are set aside whole: why, in words that name the file, what was found, and what a person does next."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipeline import presets
+from pipeline.contract import Stream
+from pipeline.csv_reading import Reading
+from pipeline.csv_records import Dialect
+from pipeline.csv_values import ValueFormat
+from pipeline.presets import Fit, Preset
+
+UNRECOGNISED = "unrecognised"
+FILE_SET_ASIDE = "file_set_aside"
+DELIMITERS = (",", ";", "\t", "|")
+_FOREIGN = (
+    (b"PK\x03\x04", "an Excel workbook or a zip archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"PAR1", "a Parquet file"),
+    (b"%PDF", "a PDF"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"<?xml", "an XML document"),
+    (b"{", "JSON"),
+    (b"[{", "JSON"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a file is set aside whole, and what a person does next."""
+
+    message: str
+    next_step: str
+    kind: str = FILE_SET_ASIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Exactly one of ``reading`` and ``problem``. ``stream`` is the best guess, ``unrecognised`` where there is none."""
+
+    stream: str
+    preset: Preset | None
+    reading: Reading | None
+    problem: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What files are measured by: the presets of the deployment, the streams of the source that files are wanted for."""
+
+    book: Sequence[Preset]
+    streams: Mapping[str, Stream]
+
+    def stream_by_name(self, name: str) -> str | None:
+        """The stream that a file's name speaks of: by a preset's ``file_name``, else because a stream's name stands in it."""
+        for preset in self.book:
+            if preset.file_name and preset.stream in self.streams and presets.named_so(preset.file_name, name):
+                return preset.stream
+        words = re.sub(r"[^a-z0-9]+", "_", PurePosixPath(name).name.casefold())
+        return max((stream for stream in self.streams if stream in words), key=len, default=None)
+
+    def set_aside(self, name: str, message: str, next_step: str, stream: str | None = None) -> Examined:
+        """A file set aside, under the stream that it most likely belongs to; ``message`` continues its name."""
+        guess = stream if stream in self.streams else self.stream_by_name(name)
+        return Examined(guess or UNRECOGNISED, None, None, Problem(f"{name} {message}", next_step))
+
+    def empty(self, name: str, *, gzip: bool) -> Examined:
+        """A file without a header: no rows, if its name says of what. An empty *list* would delete everything: refused."""
+        stream = self.stream_by_name(name)
+        if stream is None:
+            return self.set_aside(name, "is empty, and its name says nothing of what", "Export it again with its header.")
+        if self.streams[stream].mode == "snapshot":
+            message = f"is empty; as the whole list of {stream} it would mark every one as deleted"
+            return self.set_aside(name, message, "Export it again; a list that is truly empty still has its header.", stream)
+        reading = Reading(
+            preset=f"{presets.CANONICAL}{stream}",
+            origin="pipeline.yaml",
+            header_line=1,
+            encoding="utf-8",
+            encoding_declared=False,
+            gzip=gzip,
+            dialect=Dialect(),
+            values=ValueFormat(),
+            columns=(),
+            guesses=(f"empty file, taken for {stream} by its name",),
+        )
+        return Examined(stream, None, reading, None)
+
+    def unmatched(self, name: str, lines: Sequence[str], fits: Sequence[Fit]) -> Examined:
+        """A file whose header fits no preset: the header, the nearest preset, and what that one misses."""
+        header = _likely_header(lines)
+        shown = ", ".join(cell.strip() for cell in header[:12]) + (f", … ({len(header)} columns)" if len(header) > 12 else "")
+        step = (
+            "Drop a corrected export, or put a preset for this header under presets/ of the state bucket "
+            "and run the source again."
+        )
+        near = max(fits, key=lambda fit: (fit.matched, -len(fit.missing)), default=None)
+        if near is None or near.matched < max(2, len(header) // 5):
+            return self.set_aside(name, f"has a header that no preset knows: {shown}", step)
+        missing = ", ".join(f"'{lack}'" for lack in near.missing)
+        nearest = f"the nearest preset is '{near.preset.name}' ({near.matched} headers), missing {missing}"
+        stream = self.stream_by_name(name) or near.preset.stream
+        return self.set_aside(name, f"fits no preset; its header is {shown}; {nearest}", step, stream)
+
+
+def foreign(head: bytes) -> str | None:
+    """What a file is by its first bytes, where that is no table of text."""
+    start = head[:40].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    return next((what for magic, what in _FOREIGN if start.startswith(magic.lower())), None)
+
+
+def numbered(lines: Sequence[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """Records of a few lines with the line where each starts, read leniently."""
+    reader = csv.reader(lines, **dialect.arguments())
+    start = 1
+    try:
+        for record in reader:
+            yield start, record
+            start = reader.line_num + 1
+    except csv.Error:
+        return  # a cell beyond all bounds: what came before it is enough to judge
+
+
+def _likely_header(lines: Sequence[str]) -> list[str]:
+    """The first record that is neither blank nor a comment, split by the delimiter that gives the most even table."""
+    best: tuple[float, int, list[str]] = (-1.0, 0, [])
+    for delimiter in DELIMITERS:
+        records = [record for _, record in numbered(lines, Dialect(delimiter)) if any(cell.strip() for cell in record)]
+        widths = Counter(len(record) for record in records if len(record) > 1)
+        width, count = widths.most_common(1)[0] if widths else (1, 0)
+        header = next((record for record in records if not record[0].startswith("#")), [])
+        best = max(best, (count / max(len(records), 1), width, header), key=lambda found: found[:2])
+    return best[2]

@@ -1,0 +1,113 @@
+"""The original bytes of a dropped file: whose slice they are, and their copy in bronze. They are hashed, never held."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pipeline import bronze, clients, runs
+from pipeline.csv_refusals import Problem
+from pipeline.csv_text import Encoding, Utf8Evidence
+from pipeline.errors import Rejected, Skip, Wait
+from pipeline.sources import Task
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
+
+TRANSFER_SECONDS = 60
+"""For one request; a whole file takes as many as it needs."""
+OWNER_WAIT_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A file in bronze. ``better_encoding``: what it is in, if a head of plain ASCII was taken for UTF-8 and it is not."""
+
+    sha256: str
+    better_encoding: Encoding | None
+
+
+def object_name(source: str, sha256: str, landing_name: str) -> str:
+    """Where the bytes of a landing object are kept in bronze."""
+    return bronze.file_name(source, sha256, PurePosixPath(landing_name).name)
+
+
+def keep(task: Task, file: Mapping[str, Any], *, gzip: bool) -> Original:
+    """Establish whose bytes these are, and copy them to bronze; a redelivery finds both done.
+
+    ``file`` names ``bucket``, ``name`` and ``generation`` in landing. Raises :class:`Skip` for bytes that another slice has
+    loaded, :class:`Wait` while another slice is at work on them, :class:`Rejected` when the object was replaced or deleted.
+    """
+    from google.api_core.exceptions import NotFound
+
+    landing = clients.storage().bucket(file["bucket"]).blob(file["name"], generation=int(file["generation"]))
+    watch = _Watch(gzip=gzip)
+    try:
+        landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
+        sha256 = watch.sha256.hexdigest()
+        owner = runs.claim_file(sha256, task.run_id, task.slice_id)
+        if owner == "loaded_elsewhere":
+            raise Skip(f"{file['name']}: the same bytes (sha256 {sha256}) were loaded before")
+        if owner == "in_flight_elsewhere":
+            raise Wait(OWNER_WAIT_SECONDS, f"{file['name']}: another slice is loading the same bytes")
+        _copy(landing, clients.bronze_bucket().blob(object_name(task.source.name, sha256, file["name"])))
+    except NotFound:
+        problem = gone(file["name"])
+        raise Rejected(problem.message, next_step=problem.next_step, kind=problem.kind) from None
+    return Original(sha256, watch.evidence.verdict())
+
+
+def gone(name: str) -> Problem:
+    """Why a file is not read that was planned, or told of, and is not there any more."""
+    return Problem(
+        f"{name} was replaced or deleted before it could be read",
+        "A replaced file has a slice of its own; if it was deleted by mistake, drop it again.",
+        kind="landing_overwritten",
+    )
+
+
+def _copy(landing: Blob, kept: Blob) -> None:
+    """Inside Cloud Storage, in as many calls as a large object takes; create-only."""
+    from google.api_core.exceptions import PreconditionFailed
+
+    token = None
+    while True:
+        try:
+            token, _, _ = kept.rewrite(landing, token=token, if_generation_match=0, timeout=TRANSFER_SECONDS)
+        except PreconditionFailed:
+            return  # the name holds the hash: these bytes are there already
+        if token is None:
+            return
+
+
+class _Watch:
+    """A file-like object that a download is written to: looks at what goes by and keeps nothing of it."""
+
+    def __init__(self, *, gzip: bool) -> None:
+        self.sha256 = hashlib.sha256()
+        self.evidence = Utf8Evidence()
+        self._inflate = zlib.decompressobj(31) if gzip else None
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        if self._inflate is None:
+            self.evidence.feed(data)
+        else:
+            self._feed_inflated(data)
+        return len(data)
+
+    def _feed_inflated(self, data: bytes) -> None:
+        """What is wrong with a gzip stream shows when its rows are read; here it only ends the evidence."""
+        while data and self._inflate is not None:
+            try:
+                self.evidence.feed(self._inflate.decompress(data))
+            except zlib.error:
+                self._inflate = None
+                return
+            data = self._inflate.unused_data.lstrip(b"\0") if self._inflate.eof else b""
+            if self._inflate.eof:
+                self._inflate = zlib.decompressobj(31)
