@@ -21,47 +21,51 @@ candidates as (
     {{ (id + content + version) | join(', ') }}, _file_at as _seen_at,
     cast(null as int64) as _had_cut, cast(null as string) as _had_hash
   from arrived
-  {% if is_incremental() -%}
+  {%- if is_incremental() %}
   union all
   select
-    {{ (id + content + version) | join(', ') }}, _seen_at, _cut as _had_cut, _hash as _had_hash
+    {{ (id + content + version) | join(', ') }}, _seen_at, _cut, _hash
   from {{ this }}
-  {% if not slices.has_snapshot %}join (select distinct {{ id | join(', ') }} from arrived) using ({{ id | join(', ') }}){% endif %}
+  {%- if not slices.has_snapshot %} join (select distinct {{ id | join(', ') }} from arrived) using ({{ id | join(', ') }}){% endif %}
   {%- endif %}
 ),
-newest as (
+ranked as (
   select
-    {{ (id + content + version) | join(', ') }},
-    max(_seen_at) over (partition by {{ id | join(', ') }}) as _seen_at,
-    max(_had_cut) over (partition by {{ id | join(', ') }}) as _had_cut,
-    max(_had_hash) over (partition by {{ id | join(', ') }}) as _had_hash
+    *,
+    max(_seen_at) over (partition by {{ id | join(', ') }}) as _last_seen_at,
+    max(_had_cut) over (partition by {{ id | join(', ') }}) as _last_cut,
+    max(_had_hash) over (partition by {{ id | join(', ') }}) as _last_hash
   from candidates
   where true
   qualify row_number() over (
     partition by {{ id | join(', ') }} order by _version_at desc, _file_at desc, _slice_id desc, _line desc) = 1
 ),
+whole_lists as (
+  select account_id as list_account_id, file_at
+  from {{ ref('slv_slices') }}
+  where stream = '{{ stream }}' and mode = 'snapshot' and aside_count = 0
+    and slice_id not in (select slice_id from {{ ref('slv_set_aside') }} where stream = '{{ stream }}' and slice_id is not null)
+),
 gone as (
-  select {% for column in id %}n.{{ column }}, {% endfor %}min(s.file_at) as deleted_at
-  from newest as n
-  join {{ ref('slv_slices') }} as s on s.account_id = n.account_id
-  where s.stream = '{{ stream }}' and s.mode = 'snapshot' and s.file_at > n._seen_at and s.aside_count = 0
-    and s.slice_id not in (select slice_id from {{ ref('slv_set_aside') }} where stream = '{{ stream }}' and slice_id is not null)
-  group by {% for column in id %}n.{{ column }}{{ ', ' if not loop.last }}{% endfor %}
+  select {% for column in id %}r.{{ column }}, {% endfor %}min(l.file_at) as deleted_at
+  from ranked as r
+  join whole_lists as l on l.list_account_id = r.account_id
+  where l.file_at > r._last_seen_at
+  group by {% for column in id %}r.{{ column }}{{ ', ' if not loop.last }}{% endfor %}
 ),
 hashed as (
   select
-    {% for column in id + columns %}n.{{ column }}, {% endfor %}
-    n._marked_deleted or g.deleted_at is not null as is_deleted, g.deleted_at,
-    {% for column in version %}n.{{ column }}, {% endfor %}n._seen_at, n._marked_deleted, n._had_cut, n._had_hash,
+    r.*, g.deleted_at,
     to_hex(md5(to_json_string(struct(
-      {% for column in content %}n.{{ column }} as {{ column }}, {% endfor %}g.deleted_at as deleted_at)))) as _hash
-  from newest as n
-  left join gone as g on {% for column in id %}g.{{ column }} = n.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+      {% for column in content %}r.{{ column }} as {{ column }}, {% endfor %}g.deleted_at as deleted_at)))) as _hash
+  from ranked as r
+  left join gone as g on {% for column in id %}g.{{ column }} = r.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
 )
 select
-  {{ (id + columns) | join(', ') }}, is_deleted, deleted_at,
-  {{ version | join(', ') }}, _seen_at, _marked_deleted, _hash,
-  if(_hash = _had_hash, _had_cut, (select coalesce(max(build), 0) from {{ ref('slv_slices') }})) as _cut
+  {{ (id + columns) | join(', ') }},
+  _marked_deleted or deleted_at is not null as is_deleted, deleted_at,
+  {{ version | join(', ') }}, _last_seen_at as _seen_at, _marked_deleted, _hash,
+  if(_hash = _last_hash, _last_cut, (select coalesce(max(build), 0) from {{ ref('slv_slices') }})) as _cut
 from hashed
 {% endmacro %}
 
@@ -75,5 +79,5 @@ from hashed
     {{ 'coalesce(is_deleted, false)' if 'is_deleted' in fields else 'false' }} as _marked_deleted,
     _slice_id, _file_at, _line, coalesce({{ 'updated_at' if 'updated_at' in fields else 'cast(null as timestamp)' }}, _file_at) as _version_at
   from ({{ typed_rows(stream, slices) }})
-  where _bad_column is null
+  where _bad is null
 {% endmacro %}

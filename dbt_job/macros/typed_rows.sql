@@ -1,36 +1,23 @@
-{# Bronze rows of one stream, typed: payload text is trimmed, empty is NULL, every field is safe_cast. A text that does not
-   cast and a required value that is missing make the row bad: `_bad_column` names the first such field. Nothing is turned
-   into NULL in silence: the stream's model reads the rows where `_bad_column` is NULL, slv_set_aside reads the others.
-   `slices` is the answer of slices_to_read(); with_reason adds `_bad_value` and `_bad_reason`. #}
-{% macro typed_rows(stream, slices, with_reason=false) %}
+{# Bronze rows of one stream: the payload's text trimmed, empty as NULL, every field safe_cast. A text that does not cast and
+   a required value that is missing make the row bad: `_bad` = '<field>=<its text>' of the first such field. So nothing turns
+   into NULL in silence: the stream's model reads the rows where `_bad` is NULL, slv_set_aside reads the others.
+   slices = the answer of slices_to_read(); typed=false leaves out the fields and keeps where the row came from. #}
+{% macro typed_rows(stream, slices, typed=true) %}
   {%- set fields = crm_fields(stream) -%}
   {%- set required = crm_required(stream) %}
   select
-    {% for name, type in fields.items() -%}
-    {{ 't.' ~ name if type == 'string' else 'safe_cast(t.' ~ name ~ ' as ' ~ type ~ ')' }} as {{ name }},
-    {% endfor -%}
+    {%- if typed %}
+    {% for name, type in fields.items() %}{{ 't.' ~ name if type == 'string' else 'safe_cast(t.' ~ name ~ ' as ' ~ type ~ ') as ' ~ name }}, {% endfor %}
+    {%- endif %}
     case
-      {% for name, type in fields.items() if name in required or type != 'string' -%}
-      when {{ is_bad(name, type, name in required) }} then '{{ name }}'
-      {% endfor -%}
-    end as _bad_column,
-    {% if with_reason -%}
-    case
-      {% for name, type in fields.items() if name in required or type != 'string' -%}
-      when {{ is_bad(name, type, name in required) }} then t.{{ name }}
-      {% endfor -%}
-    end as _bad_value,
-    case
-      {% for name, type in fields.items() if name in required or type != 'string' -%}
-      {% if name in required %}when t.{{ name }} is null then 'required value is missing'
-      {% endif %}{% if type != 'string' %}when {{ is_bad(name, type, false) }} then 'does not read as {{ type }}'
-      {% endif %}{% endfor -%}
-    end as _bad_reason,
-    {% endif -%}
+      {%- for name, type in fields.items() if name in required or type != 'string' %}
+      when {{ is_bad(name, type, name in required) }} then concat('{{ name }}=', coalesce(t.{{ name }}, ''))
+      {%- endfor %}
+    end as _bad,
     t._account_id, t._slice_id, t._file, t._line, t._row, t._file_at, t._as_of
   from (
     select
-      {% for name in fields -%}
+      {% for name, type in fields.items() if typed or name in required or type != 'string' -%}
       nullif(trim(json_value(b.payload, '$.{{ name }}')), '') as {{ name }},
       {% endfor -%}
       b._account_id, b._slice_id, b._file, coalesce(b._line, b._row) as _line, b._row, s.file_at as _file_at, s.as_of as _as_of
@@ -43,6 +30,6 @@
 {% macro is_bad(name, type, required) -%}
   {%- if type == 'string' -%}t.{{ name }} is null
   {%- elif required -%}safe_cast(t.{{ name }} as {{ type }}) is null
-  {%- else -%}(t.{{ name }} is not null and safe_cast(t.{{ name }} as {{ type }}) is null)
+  {%- else -%}t.{{ name }} is not null and safe_cast(t.{{ name }} as {{ type }}) is null
   {%- endif -%}
 {%- endmacro %}

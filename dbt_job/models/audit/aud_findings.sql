@@ -1,6 +1,6 @@
 -- One line per kind of finding, for the summary of a build. Only what was found is listed.
-with findings as (
-  select 'rows missing between file and bronze' as finding, 'error' as severity, countif(missing_rows != 0 or older_rows < 0) as findings,
+with found as (
+  select 'rows missing between file and bronze' as finding, 'error' as severity, countif(missing_rows != 0 or older_rows < 0) as count,
     cast(null as numeric) as amount, 'read audit.aud_row_counts; reload the slice' as next_step
   from {{ ref('aud_row_counts') }}
   union all
@@ -40,4 +40,4 @@ with findings as (
   select concat(fact, '.', key_column, ': ', member), 'info', row_count, amount, 'read audit.aud_missing_keys'
   from {{ ref('aud_missing_keys') }}
 )
-select finding, severity, findings, amount, next_step from findings where findings > 0
+select finding, severity, count, amount, next_step from found where count > 0

@@ -2,7 +2,7 @@
    the dimension's key column has the name given in `named` (default: the fact's column). #}
 {% test foreign_keys(model, keys, named={}) %}
 {% for column, dimension in keys.items() %}
-select '{{ column }}' as column_name, f.{{ column }} as key_value, count(*) as row_count
+select '{{ column }}' as column_name, cast(f.{{ column }} as string) as key_value, count(*) as row_count
 from {{ model }} as f
 left join {{ ref(dimension) }} as d on d.{{ named.get(column, column) }} = f.{{ column }}
 where d.{{ named.get(column, column) }} is null

@@ -21,7 +21,7 @@
         coalesce(line_total, quantity * unit_price - coalesce(discount, 0)) as line_total,
         _slice_id, _file_at, _line, _row
       from ({{ typed_rows('crm.order_items', slices) }})
-      where _bad_column is null
+      where _bad is null
     )
     where true
     qualify row_number() over (
