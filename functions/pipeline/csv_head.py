@@ -6,6 +6,7 @@ The result is frozen into the slice's request, so that every invocation that wor
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,12 @@ class _Candidate:
     line: int
     header: list[str]
     below: list[list[str]]
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """Best fit first, then the dialect that gives more rows of the header's width, then the plainer dialect."""
+        even = sum(len(record) == len(self.header) for record in self.below)
+        return (self.fit.score, even, not self.dialect.skip_initial_space, -self.line)
 
 
 def examine(
@@ -67,7 +74,7 @@ def examine(
         whole = [candidate for candidate in candidates if not candidate.fit.missing]
         if not whole:
             return known.unmatched(name, lines, [candidate.fit for candidate in candidates])
-        best = max(whole, key=lambda candidate: (candidate.fit.score, -candidate.line))
+        best = max(whole, key=lambda candidate: candidate.rank)
         rivals = {candidate.fit.preset.name for candidate in whole if candidate.fit.score == best.fit.score}
         if len(rivals) > 1:
             named = " and ".join(f"'{rival}'" for rival in sorted(rivals))
@@ -89,14 +96,15 @@ def _lines(head: bytes, encoding: str, *, complete: bool) -> list[str]:
 
 def _candidates(name: str, lines: Sequence[str], known: Known, *, complete: bool) -> Iterator[_Candidate]:
     """Every preset at every record that it has something in common with, best shape of delimiter first."""
-    blanks = any(_BLANK_BEFORE_QUOTE.search(line) for line in lines)
+    # Such a sign may also be the end of a quoted cell, so both readings are tried.
+    skips = (False, True) if any(_BLANK_BEFORE_QUOTE.search(line) for line in lines) else (False,)
     styles: dict[tuple[str | None, str | None], list[Preset]] = {}
     for preset in known.book:
         quote = preset.format.get("quote", '"')
         styles.setdefault((None if quote == "none" else quote, preset.format.get("escape")), []).append(preset)
     for (quote, escape), fitting in styles.items():
-        for delimiter in DELIMITERS:
-            dialect = Dialect(delimiter, quote, escape, skip_initial_space=blanks and quote is not None)
+        for delimiter, skip in itertools.product(DELIMITERS, skips):
+            dialect = Dialect(delimiter, quote, escape, skip_initial_space=skip)
             records = list(numbered(lines, dialect))
             if not complete and len(records) > 1:
                 records.pop()  # it may end in the middle

@@ -59,6 +59,12 @@ def test_blanks_before_quotes() -> None:
     assert row["status"] == "open, new"
 
 
+def test_a_quoted_cell_that_ends_with_a_delimiter_and_a_blank_is_no_dialect() -> None:
+    data = 'order_id,order_at,amount,status\n1,2024-01-02,5," on, hold, "\n2,2024-01-02,5, open\n'
+    assert [row["status"] for row in payloads(data)] == [" on, hold, ", " open"]
+    assert reading_of(data).guesses == ()
+
+
 def test_repeated_and_nameless_headers_get_names_of_their_own() -> None:
     names = unique_names(["Phone", "phone ", "", "Phone", " "])
     assert names == ["Phone", "phone_2", "column_3", "Phone_3", "column_5"]
