@@ -78,8 +78,13 @@ class Bronze:
         slice_id = slice_id or f"s{self.slices:04d}"
         file_name = file_name or f"{stream}-{self.slices}.csv"
         origin = {"_run_id": "run", "_slice_id": slice_id, "_account_id": account, "_file": file_name, "_date": file_at[:10]}
-        self._load(f"bronze.crm__{stream}", ({**origin, "_row": n, "_line": n + 1, "payload": row} for n, row in enumerate(rows, 1)))
-        bad = ({**origin, "_row": n, "_line": 900 + n, "_stream": f"crm.{stream}", "payload": row} for n, row in enumerate(aside, 1))
+        self._load(
+            f"bronze.crm__{stream}", ({**origin, "_row": n, "_line": n + 1, "payload": row} for n, row in enumerate(rows, 1))
+        )
+        bad = (
+            {**origin, "_row": n, "_line": 900 + n, "_stream": f"crm.{stream}", "payload": row}
+            for n, row in enumerate(aside, 1)
+        )
         self._load("bronze.set_aside", bad)
         registered = {
             "build": build or self.build, "run_id": "run", "slice_id": slice_id, "source": "crm", "stream": f"crm.{stream}",
@@ -91,7 +96,9 @@ class Bronze:
 
     def add_failure(self, **values: Any) -> None:
         """Register a slice that failed."""
-        self._load("bronze.failures", [{"build": self.build, "run_id": "run", "source": "crm", "account_id": "default", **values}])
+        self._load(
+            "bronze.failures", [{"build": self.build, "run_id": "run", "source": "crm", "account_id": "default", **values}]
+        )
 
     def _load(self, table: str, rows: Iterable[Row]) -> None:
         rows = list(rows)
