@@ -191,9 +191,9 @@ def test_refused(query: Query, sql: str, what: str) -> None:
 
 
 def test_names_that_only_duckdb_reserves(query: Query) -> None:
-    query("create table {d}.t (at timestamp, `rows` int64, `column` string, user string)")
-    query("insert into {d}.t (at, `rows`, `column`, user) values (timestamp '2026-01-01 00:00:00+00', 5, 'c', 'u')")
-    assert query("select t.at, t.rows, `column`, user from {d}.t") == [(at(2026, 1, 1), 5, "c", "u")]
+    query("create table {d}.t (`at` timestamp, `rows` int64, `column` string, user string)")
+    query("insert into {d}.t (`at`, `rows`, `column`, user) values (timestamp '2026-01-01 00:00:00+00', 5, 'c', 'u')")
+    assert query("select t.`at`, t.rows, `column`, user from {d}.t") == [(at(2026, 1, 1), 5, "c", "u")]
 
 
 def test_numeric_columns_keep_nine_digits(query: Query) -> None:

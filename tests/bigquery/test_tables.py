@@ -19,24 +19,24 @@ def test_a_table_with_everything(client: bigquery.Client, dataset: str, query: Q
     query(
         """/* {"app": "dbt"} */
         create or replace table `sandbox-project`.`{d}`.`t` (
-          id int64 not null options (description = 'the key'), amount numeric, at timestamp, payload json,
+          id int64 not null options (description = 'the key'), amount numeric, made_at timestamp, payload json,
           primary key (id) not enforced)
-        partition by timestamp_trunc(at, day) cluster by id
+        partition by timestamp_trunc(made_at, day) cluster by id
         options (description = 'a table', labels = [('team', 'data')], require_partition_filter = true)
-        as (select id, amount, at, payload from
-            (select 1 as id, 1.5 as amount, timestamp '2026-01-01 00:00:00+00' as at, json '{"a": 1}' as payload))"""
+        as (select id, amount, made_at, payload from
+            (select 1 as id, 1.5 as amount, timestamp '2026-01-01 00:00:00+00' as made_at, json '{"a": 1}' as payload))"""
     )
     table = client.get_table(f"{dataset}.t")
     assert [(f.name, f.field_type, f.mode) for f in table.schema] == [
         ("id", "INTEGER", "REQUIRED"),
         ("amount", "NUMERIC", "NULLABLE"),
-        ("at", "TIMESTAMP", "NULLABLE"),
+        ("made_at", "TIMESTAMP", "NULLABLE"),
         ("payload", "JSON", "NULLABLE"),
     ]
     assert (table.description, table.labels, table.schema[0].description) == ("a table", {"team": "data"}, "the key")
-    assert (table.time_partitioning.field, table.time_partitioning.type_) == ("at", "DAY")
+    assert (table.time_partitioning.field, table.time_partitioning.type_) == ("made_at", "DAY")
     assert (table.clustering_fields, table.require_partition_filter, table.location) == (["id"], True, "EU")
-    assert query("select amount from {d}.t where at >= '2026-01-01'") == [(Decimal("1.5"),)]
+    assert query("select amount from {d}.t where made_at >= '2026-01-01'") == [(Decimal("1.5"),)]
 
 
 def test_not_null_is_enforced(client: bigquery.Client, dataset: str, query: Query) -> None:
@@ -226,7 +226,7 @@ def test_information_schema_as_dbt_reads_it(query: Query) -> None:
 
 def test_ddl_then_insert_in_one_script(query: Query) -> None:
     """As an on-run-start hook sends it."""
-    script = """create table if not exists {d}.results (build int64, at timestamp);
+    script = """create table if not exists {d}.results (build int64, made_at timestamp);
         insert into {d}.results select N, current_timestamp()"""
     for build in ("1", "2"):
         query(script.replace("N", build))
@@ -235,10 +235,10 @@ def test_ddl_then_insert_in_one_script(query: Query) -> None:
 
 def test_parameters_keep_their_types(query: Query) -> None:
     parameters = [
-        bigquery.ScalarQueryParameter("at", "TIMESTAMP", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)),
+        bigquery.ScalarQueryParameter("moment", "TIMESTAMP", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)),
         bigquery.ArrayQueryParameter("list", "STRING", ["x", "y"]),
-        bigquery.ScalarQueryParameter("amount", "NUMERIC", Decimal("1.123456789")),
+        bigquery.ScalarQueryParameter("user", "NUMERIC", Decimal("1.123456789")),
     ]
-    assert query("select @at, array_length(@list), 'x' in unnest(@list), @amount", query_parameters=parameters) == [
+    assert query("select @moment, array_length(@list), 'x' in unnest(@list), @user", query_parameters=parameters) == [
         (datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), 2, True, Decimal("1.123456789"))
     ]

@@ -17,7 +17,7 @@ ASSERT = re.compile(r"^\s*ASSERT\b(.*?)(?:\s+AS\s+('(?:[^'\\]|\\.)*'|\"(?:[^\"\\
 #: Names that DuckDB reserves and BigQuery does not.
 RESERVED = frozenset(
     {
-        "analyse", "analyze", "asymmetric", "at", "both", "check", "column", "constraint", "deferrable", "do", "foreign",
+        "analyse", "analyze", "asymmetric", "both", "check", "column", "constraint", "deferrable", "do", "foreign",
         "grant", "initially", "lambda", "leading", "offset", "only", "placing", "primary", "references", "returning",
         "show", "some", "summarize", "symmetric", "table", "trailing", "unique", "user", "variadic",
     }
@@ -78,7 +78,7 @@ def _rewrite(node: Any) -> None:
     elif isinstance(node, exp.StrToTime):
         _parse_timestamp_call(node)
     elif isinstance(node, exp.Identifier):
-        if not node.args.get("quoted") and node.name.lower() in RESERVED:
+        if node.name.lower() in RESERVED and not isinstance(node.parent, exp.Parameter):
             node.set("quoted", True)
     elif isinstance(node, exp.WeekStart):
         # Weeks from Monday are ISO weeks; `refusals` has refused every other day but Sunday.
