@@ -163,11 +163,11 @@ def decimal_reader(mark: str, thousands: str, currency_marks: bool) -> Converter
             cell = cell[1:-1]
         if currency_marks and (found := money.fullmatch(cell)):
             cell = (found["sign"] or "") + found["rest"]
-        if cell[:1] in ("-", "+"):
-            negative ^= cell[0] == "-"
+        if not negative and cell[:1] in ("-", "+"):
+            negative = cell[0] == "-"
             cell = cell[1:].lstrip(_SPACES)
-        elif cell[-1:] == "-":
-            negative = not negative
+        elif not negative and cell[-1:] == "-":
+            negative = True
             cell = cell[:-1]
         match = number.fullmatch(cell)
         if match and (match["whole"] or match["part"]):

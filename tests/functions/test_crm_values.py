@@ -62,6 +62,8 @@ def test_decimals(cell: str, value: str, form: dict[str, object]) -> None:
         ("$5", {}),
         ("12 apples", {"currency_marks": True}),
         ("--5", {}),
+        ("(-5)", {}),
+        ("-5-", {}),
         ("5%", {}),
         (".", {}),
         ("١٢", {}),
