@@ -248,7 +248,7 @@ def _unknown_file(company: Company, dirt: Dirt) -> ExportFile:
     file = ExportFile(
         f"loyalty_points_{company.as_of}.csv", None, ("member_no", "points", "tier"), [*rows, Row({}, NO_ROW, [])]
     )
-    dirt.note("unknown_file", "no preset knows the header; the file is set aside by its name", [file.name])
+    dirt.note("unknown_file", "no preset knows the header; the file is set aside by its name", [file.name], "aud_set_aside")
     return file
 
 

@@ -80,7 +80,12 @@ def spoil_contacts(
     for index in shared:
         everybody[index]["email"] = everybody[index - 1]["email"]
     # Two neighbours drawn give a chain of three contacts with one address.
-    dirt.note("shared_emails", "two or more contacts have one e-mail address", {everybody[i]["email"]: 0 for i in shared})
+    dirt.note(
+        "shared_emails",
+        "two or more contacts have one e-mail address",
+        sorted({everybody[i]["email"] for i in shared}),
+        "aud_shared_emails",
+    )
     mixed = dirt.take(everybody, 150)
     for contact in mixed:
         contact["email"] = f" {contact['email'].title()}" if dirt.rng.random() < 0.2 else contact["email"].upper()
@@ -93,7 +98,7 @@ def spoil_contacts(
     for contact_id in late:
         created_at = first_order_at[contact_id] + timedelta(days=dirt.rng.randrange(1, 25), hours=3)
         contacts[contact_id]["created_at"] = stamp(created_at)
-    dirt.note("orders_before_contact", "the contact was created after their first order", late)
+    dirt.note("orders_before_contact", "the contact was created after their first order", late, "aud_orders_before_contact")
     addresses = Counter(contact["email"].strip().lower() for contact in everybody)
     alone = [contact_id for contact_id in idle if addresses[contacts[contact_id]["email"].strip().lower()] == 1]
     deleted = dirt.take(alone, 5)
@@ -134,12 +139,17 @@ def spoil_orders(dirt: Dirt, orders: dict[str, Record], repeat: frozenset[str], 
         "unknown_campaigns",
         "the order names a campaign that nobody lists",
         (o["order_id"] for o in strange),
-        "aud_campaign_match",
+        "aud_missing_keys",
     )
     conflicts = dirt.take_orders(everything, 25, lambda order: bool(order["campaign_id"]))
     for order in conflicts:
         order["channel"] = "direct" if order["channel"] != "direct" else "email"
-    dirt.note("channel_conflicts", "the order's channel is not its campaign's", (o["order_id"] for o in conflicts))
+    dirt.note(
+        "channel_conflicts",
+        "the order's channel is not its campaign's",
+        (o["order_id"] for o in conflicts),
+        "aud_channel_conflicts",
+    )
     claims = dirt.take_orders(everything, 30, lambda order: bool(order["utm_id"]))
     for order in claims:
         others = [c for c in campaigns if c.channel == order["channel"] and c.campaign_id != order["utm_id"]]
@@ -148,7 +158,6 @@ def spoil_orders(dirt: Dirt, orders: dict[str, Record], repeat: frozenset[str], 
         "campaign_claims",
         "the CRM credits another campaign than utm_id names",
         (o["order_id"] for o in claims),
-        "aud_campaign_match",
     )
     unclaimed = dirt.take([o for o in everything if o["campaign_id"] and o["order_id"] not in dirt.hit_orders], 300)
     for order in unclaimed:

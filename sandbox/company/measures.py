@@ -5,6 +5,8 @@
   and rates of six decimals nothing is ever rounded); where no rate holds there is no amount in the reporting currency.
 * A sale has an amount of zero or more, a credit a negative one. Counts, buyers and sequence are of sales, revenue is of
   both. A repeat order is a contact's second or later sale by ``(order_at, order_id)``; guests have no sequence.
+* An order's campaign, while there is no web analytics, is the one that ``utm_id`` names, if anybody lists it, else the
+  one that the CRM names, listed or not.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ class _Sale:
     reporting: Decimal | None
     refund_reporting: Decimal | None
     country: str
+    country_as_delivered: str
     channel: str
     campaign_id: str
     rule: str
@@ -64,7 +67,8 @@ class _Sale:
 
 def _sales(records: Mapping[str, list[Record]]) -> list[_Sale]:
     rates = Rates(records["exchange_rates"])
-    countries = {contact["contact_id"]: _country(contact["country"]) for contact in records["contacts"]}
+    delivered = {contact["contact_id"]: contact["country"].strip() for contact in records["contacts"]}
+    countries = {contact_id: _country(text) for contact_id, text in delivered.items()}
     campaigns = {campaign["campaign_id"] for campaign in records["campaigns"]}
     zone = ZoneInfo(REPORTING_TIME_ZONE)
     numbers: Counter[str] = Counter()
@@ -74,7 +78,7 @@ def _sales(records: Mapping[str, list[Record]]) -> list[_Sale]:
         day = datetime.fromisoformat(order["order_at"]).astimezone(zone).date()
         is_numbered = bool(order["contact_id"]) and Decimal(order["amount"]) >= 0
         numbers[order["contact_id"]] += is_numbered
-        rule = next((rule for rule, name in RULES if order[name] in campaigns), "none")
+        rule = "order_utm_id" if order["utm_id"] in campaigns else "crm_campaign_id" if order["campaign_id"] else "none"
         sales.append(
             _Sale(
                 record=order,
@@ -83,17 +87,14 @@ def _sales(records: Mapping[str, list[Record]]) -> list[_Sale]:
                 reporting=rates.convert(order["amount"], day, order["currency"]),
                 refund_reporting=rates.convert(order["refund"] or "0", day, order["currency"]),
                 country=countries.get(order["contact_id"], ""),
+                country_as_delivered=delivered.get(order["contact_id"], ""),
                 channel=order["channel"].strip().lower(),
-                campaign_id="" if rule == "none" else order[dict(RULES)[rule]],
+                campaign_id=order["utm_id"] if rule == "order_utm_id" else order["campaign_id"],
                 rule=rule,
                 number=numbers[order["contact_id"]] if is_numbered else None,
             )
         )
     return sales
-
-
-RULES = (("order_utm_id", "utm_id"), ("crm_campaign_id", "campaign_id"))
-"""Which reference decides an order's campaign while there is no web analytics: the first to name a known campaign."""
 
 
 def _country(text: str) -> str:
@@ -144,6 +145,7 @@ def measure(records: Mapping[str, list[Record]]) -> dict[str, Any]:
         "by_month": _sums(sales, lambda sale: f"{sale.day:%Y-%m}"),
         "by_channel": _sums(sales, lambda sale: sale.channel),
         "by_country": _sums(sales, lambda sale: sale.country),
+        "by_country_as_delivered": _sums(sales, lambda sale: sale.country_as_delivered),
         "by_payment_method": _sums(sales, lambda sale: sale.record["payment_method"]),
         "by_campaign": _sums(sales, lambda sale: sale.campaign_id),
         "by_rule": _sums(sales, lambda sale: sale.rule),

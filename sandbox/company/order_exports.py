@@ -96,14 +96,13 @@ def _correct(company: Company, orders: Mapping[str, Record], items: Mapping[str,
         "late_refunds",
         "a refund comes with the corrections",
         (r["order_id"] for r in result.orders),
-        "aud_restatements",
     )
 
     orders_of = Counter(record["contact_id"] for record in orders.values())
 
-    def take(count: int, name: str, what: str, fits: Callable[[Record], bool], audit: str = "") -> list[Record]:
+    def take(count: int, name: str, what: str, fits: Callable[[Record], bool]) -> list[Record]:
         taken = dirt.take_orders(orders.values(), count, lambda record: is_open(record) and fits(record))
-        dirt.note(name, what, (record["order_id"] for record in taken), audit)
+        dirt.note(name, what, (record["order_id"] for record in taken))
         return taken
 
     for record in take(2, "deleted_orders", "the shop marks the order as deleted", dirty.is_guest):
@@ -114,13 +113,10 @@ def _correct(company: Company, orders: Mapping[str, Record], items: Mapping[str,
         "a correction moves the order by a day",
         # Of contacts with one order, so that no sequence changes; never into the hour that a day has twice.
         lambda r: dirty.is_sale_to_contact(r) and orders_of[r["contact_id"]] == 1 and r["order_at"][11:13] >= "04",
-        "aud_restatements",
     ):
         order_at = datetime.fromisoformat(record["order_at"]) - timedelta(days=1)
         result.orders.append(record | now | {"order_at": stamp(order_at)})
-    for record in take(
-        6, "late_orders", "the order comes only with the corrections", dirty.is_sale_to_contact, "aud_restatements"
-    ):
+    for record in take(6, "late_orders", "the order comes only with the corrections", dirty.is_sale_to_contact):
         result.orders.append(dict(record))
         result.late.add(record["order_id"])
     for record in take(
@@ -128,7 +124,6 @@ def _correct(company: Company, orders: Mapping[str, Record], items: Mapping[str,
         "orders_with_fewer_lines",
         "a correction drops the order's last line",
         lambda r: dirty.is_sale_to_contact(r) and len(items[r["order_id"]]) > 1,
-        "aud_restatements",
     ):
         *kept, dropped = items[record["order_id"]]
         less = Decimal(dropped["quantity"]) * Decimal(dropped["unit_price"]) - Decimal(dropped["discount"])

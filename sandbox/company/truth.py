@@ -34,11 +34,11 @@ SNAPSHOTS = ("products", "campaigns")
 class Truth:
     """Plain data, every amount as text: ``json.dumps`` takes it and a test reads it back as :class:`~decimal.Decimal`.
 
-    ``files``: per file its stream (``None``: nobody's), what becomes of it (``loaded``, ``set_aside`` or
-    ``same_bytes`` as another file), its rows below the header, and how many of them load, are set aside (reason, line
-    and field) or are no rows: ``rows = loaded + set aside + non_rows`` for a loaded file. ``streams``: rows that
-    loaded, records that are current (the deleted ones among them), and older versions. ``measures``: figures of the
-    current records. ``findings``: the planted dirt by name.
+    ``files``: per file its stream (``None``: nobody's), what becomes of it (``loaded``, ``set_aside``, or ``same_bytes``
+    as the file ``same_as``: the one that is looked at first loads and stands for both), its rows below the header, and
+    how many of them load, are set aside (reason, line and field) or are no rows: ``rows = loaded + set aside +
+    non_rows`` for a loaded file. ``streams``: rows that loaded, records that are current (the deleted ones among them),
+    and older versions. ``measures``: figures of the current records. ``findings``: the planted dirt by name.
     """
 
     seed: int
@@ -136,6 +136,7 @@ def _describe(file: ExportFile, twin: str, texts: Sequence[str]) -> dict[str, An
     return {
         "stream": file.stream,
         "outcome": outcome,
+        "same_as": twin if outcome == "same_bytes" else None,
         "rows": len(file.rows),
         "loaded": sum(row.outcome == LOADS for row in file.rows) if is_loaded else 0,
         "set_aside": set_aside if is_loaded else [],
