@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline import clients, contract, plan, runs, state, transform
+from pipeline import clients, contract, plan, runs, sources, state, transform
 from pipeline.journal import log
 from pipeline.state import Conflict, Listed
 
@@ -118,18 +118,19 @@ def _sweep_transform(swept: Swept) -> None:
 def _sweep_landing(swept: Swept) -> None:
     """A dropped file whose finalize event was lost is found by asking for a run, which looks into landing itself."""
     limit = runs.now() - timedelta(seconds=LANDING_HINTS * clients.hint_seconds())
+    source = contract.load().files_source
+    is_ignored = sources.find(source.name).is_ignored
     bucket = clients.landing_bucket()
     fields = "items(name,updated,generation),nextPageToken"
     blobs = bucket.list_blobs(fields=fields, timeout=state.TIMEOUT_SECONDS)
-    late = [blob for blob in blobs if blob.updated <= limit]
+    late = [blob for blob in blobs if blob.updated <= limit and not is_ignored(blob.name)]
     if not late:
         return
     seen = {listed.name for listed in state.listing("seen/")}
     if any(runs.seen_name(bucket.name, blob.name, str(blob.generation)) not in seen for blob in late):
-        source = contract.load().files_source.name
         moment = runs.now()
         # One ask an hour at most: the seed, and so the run, is the same for every sweep of the hour.
-        run = runs.run_id(source, moment.replace(minute=0, second=0, microsecond=0), f"landing-{moment:%Y%m%d%H}")
+        run = runs.run_id(source.name, moment.replace(minute=0, second=0, microsecond=0), f"landing-{moment:%Y%m%d%H}")
         if not state.exists(runs.plan_name(run)):
-            runs.publish_ask(run, {"source": source, "reason": "lost_event", "asked_by": "sweeper"}, moment)
+            runs.publish_ask(run, {"source": source.name, "reason": "lost_event", "asked_by": "sweeper"}, moment)
             swept.landing_runs += 1

@@ -270,3 +270,18 @@ def test_what_is_no_data_by_its_name_makes_no_slice(local_cloud: LocalCloud) -> 
     work(local_cloud)
     assert local_cloud.state("slices/") == {}
     assert {outcome["status"] for outcome in local_cloud.state("outcomes/").values()} == {"succeeded"}
+
+
+def test_the_sweeper_asks_for_a_file_whose_event_was_lost_and_for_nothing_else(
+    local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_HINT_SECONDS", "0")
+    local_cloud.drop("README.md", "hello")
+    local_cloud.messages("crm")
+    assert sweep.sweep()["landing_runs"] == 0
+    local_cloud.drop("orders.csv", ORDERS)
+    local_cloud.messages("crm")  # lost
+    assert sweep.sweep()["landing_runs"] == 1
+    work(local_cloud)
+    assert len(manifests(local_cloud)) == 1
+    assert sweep.sweep()["landing_runs"] == 0

@@ -3,7 +3,8 @@
 A source is one module of this package, the only place that knows its API. It offers two functions:
 
 ``discover(ask, source, accounts)``
-    For streams whose window is *files*: which slices does this ask make? Yields :class:`PlannedSlice`.
+    For streams whose window is *files*: which slices does this ask make? Yields :class:`PlannedSlice`. Beside it,
+    ``is_ignored(name)`` says which objects of the landing bucket are no data.
     A source of *dates* streams needs no ``discover``: the planner cuts its windows.
 
 ``fetch(task)``
@@ -116,7 +117,9 @@ class Page:
 
 
 class SourceModule(Protocol):
-    """The shape of a module in this package; ``discover`` only where a stream's window is ``files``."""
+    """The shape of a module in this package; all but ``fetch`` only where a stream's window is ``files``."""
+
+    def is_ignored(self, name: str) -> bool: ...
 
     def discover(self, ask: Ask, source: Source, accounts: Sequence[Account]) -> Iterable[PlannedSlice]: ...
 
