@@ -18,6 +18,7 @@ from sandbox.world import PROJECT_ROOT, Settings, World, WorldError
 DEFAULT_SEED = 1
 BIGQUERY_PYTHON = PROJECT_ROOT / ".venvs" / "bigquery" / "bin" / "python"
 _LOAD_TIMEOUT_SECONDS = 3600.0
+_PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,11 @@ def _run(world: Supervisor, folder: Path, progress: Progress) -> None:
         progress.show(f"{len(dropped.new)} files dropped, {len(dropped.same)} were there")
 
     def watch_slices(state: Ledger) -> None:
-        progress.show(describe(state))
+        progress.show(describe(state) + _patience(world.idle_seconds))
 
     def watch_build(state: Ledger) -> None:
         shown = describe_build(state, world.dbt.nodes() if world.dbt.running else None)
-        progress.show(shown or f"build {state.done_build} is the newest")
+        progress.show((shown or f"build {state.done_build} is the newest") + _patience(world.idle_seconds))
 
     with progress.stage("extract and load"):
         if dropped.new:
@@ -142,6 +143,12 @@ def _run(world: Supervisor, folder: Path, progress: Progress) -> None:
         world.wait_idle(_LOAD_TIMEOUT_SECONDS, until=_loaded, watch=watch_slices, ignore_job=True)
     with progress.stage("transform"):
         world.wait_idle(_LOAD_TIMEOUT_SECONDS, watch=watch_build)
+
+
+def _patience(idle_seconds: float) -> str:
+    if idle_seconds < _PATIENCE_SECONDS:
+        return ""
+    return " · nothing moves: what an interrupted run held comes free by itself, within 10 minutes"
 
 
 def _loaded(state: Ledger) -> bool:

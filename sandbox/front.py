@@ -48,7 +48,9 @@ class Front:
         added_headers: Callable[[], Mapping[str, str]] | None = None,
         opened: threading.Event | None = None,
     ) -> None:
-        handler = _handler(handle, check, added_headers, opened)
+        self.closing = False
+        """Set: new requests get 503, as from a service that is being stopped."""
+        handler = _handler(self, handle, check, added_headers, opened)
         try:
             self._server = _Server(("127.0.0.1", port), handler)
         except OSError:
@@ -74,6 +76,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def _handler(
+    front: Front,
     handle: Handle,
     check: Check | None,
     added_headers: Callable[[], Mapping[str, str]] | None,
@@ -88,6 +91,9 @@ def _handler(
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if opened is not None and not opened.wait(OPENING_SECONDS):
                 self.answer(text(503, "The world is still starting."))
+                return
+            if front.closing:
+                self.answer(text(503, "The world is being stopped."))
                 return
             refused = check(self.headers.get("Authorization")) if check else None
             if refused is not None:

@@ -30,6 +30,8 @@ __all__ = ["Deployment", "FunctionsHost", "Pool"]
 PENDING_SECONDS = 10.0
 """How long a request waits for a free instance before 429; Cloud Run's own minimum of its pending time."""
 
+GRACE_SECONDS = 10.0
+
 
 class Pool:
     """The instances of one function, and the way of a request to one of them."""
@@ -210,8 +212,16 @@ class FunctionsHost:
         """Requests that instances are working on now, over all functions."""
         return sum(pool.in_flight for pool in self.pools.values())
 
+    def drain(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Take no new request, and give those under way the time that Cloud Run gives after SIGTERM."""
+        for front in self._fronts:
+            front.closing = True
+        deadline = time.monotonic() + grace_seconds
+        while self.in_flight and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def stop(self) -> None:
-        """Close the fronts, then end all instances."""
+        """Close the fronts, then end all instances, whatever they are at."""
         self._opened.set()
         # Each waits for its loop to look up; together they wait once.
         stops = [threading.Thread(target=front.stop) for front in self._fronts]

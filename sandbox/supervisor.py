@@ -41,7 +41,8 @@ from sandbox.world import FUNCTIONS_FOLDER, Addresses, Lock, Running, Settings, 
 MAX_INSTANCES = 3
 """Per function: a laptop has fewer cores than the cloud has instances."""
 SWEEP_SECONDS = 5.0
-STALLED_SECONDS = 120.0
+STALLED_SECONDS = 900.0
+"""Longer than the lease of a killed function and the time that a lost message counts as under way: both heal by themselves."""
 _POLL_SECONDS = 0.3
 _CALL_TIMEOUT_SECONDS = 310.0
 
@@ -90,6 +91,8 @@ class Supervisor:
         """Function name → URL of its front; ``console`` → the front for a browser."""
         self.made: list[str] = []
         """What provisioning found missing and made, as ``kind name``."""
+        self.idle_seconds = 0.0
+        """While :meth:`wait_idle` waits: for how long nothing has moved."""
         self._wanted_settings = settings or DEFAULT_SETTINGS
         self._overrides = functions_env_overrides or {}
         self._timeouts = timeouts or {}
@@ -150,6 +153,7 @@ class Supervisor:
         self.made = provision(self.cloud, self.contract, self.urls)
         world.write_settings(self.settings)
         self._announce("up", self.addresses)
+        self._stops.callback(self.host.drain)
         self._stops.callback(self._announce, "down")
 
     def _announce(self, status: str, addresses: Addresses | None = None) -> None:
@@ -272,7 +276,6 @@ class Supervisor:
             working = self.dbt.running
             busy = self.delivering or (working and not ignore_job)
             state = self.ledger()
-            watch(state)
             now = time.monotonic()
             quiet = quiet + 1 if until(state) and not busy else 0
             # Twice, because a message may be between two of the places that were looked at.
@@ -280,6 +283,8 @@ class Supervisor:
                 return state
             if working or self.host.in_flight or state != previous:
                 moved, previous = now, state
+            self.idle_seconds = now - moved
+            watch(state)
             if now - moved > STALLED_SECONDS:
                 raise WorldError(f"nothing has moved for {STALLED_SECONDS:g} seconds: {_where(state)}")
             if now - start > timeout_seconds:

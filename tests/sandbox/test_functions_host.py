@@ -210,3 +210,36 @@ def _assert_gone(pid: int) -> None:
             return
         time.sleep(0.02)
     raise AssertionError(f"process {pid} is still there")
+
+
+def test_drain_lets_requests_end_and_takes_no_new_ones(tmp_path: Path, deployment: Deployment) -> None:
+    host = FunctionsHost(tmp_path / "logs")
+    host.start()
+    host.open()
+    try:
+        url = host.deploy(replace(deployment, target="sleep")).url
+        with ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(requests.get, f"{url}?seconds=1&started={tmp_path}/started", timeout=30)
+            _wait_for(tmp_path / "started")
+            host.drain()
+            assert host.in_flight == 0
+            assert under_way.result().status_code == 200
+        assert requests.get(f"{url}?seconds=0", timeout=30).status_code == 503
+    finally:
+        host.stop()
+
+
+def test_drain_does_not_wait_for_ever(tmp_path: Path, deployment: Deployment) -> None:
+    host = FunctionsHost(tmp_path / "logs")
+    host.start()
+    host.open()
+    try:
+        url = host.deploy(replace(deployment, target="sleep")).url
+        with ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(requests.get, f"{url}?seconds=600&started={tmp_path}/started", timeout=60)
+            _wait_for(tmp_path / "started")
+            host.drain(grace_seconds=0.2)
+            host.stop()
+            assert under_way.result().status_code == 502
+    finally:
+        host.stop()
