@@ -178,6 +178,8 @@ REFUSED = [
     ("select date_trunc(current_date(), week(tuesday))", "WEEK"),
     ("""select json_keys(json '{"a": {"b": 1}}')""", "JSON_KEYS"),
     ("select substr('hello', 0, 2)", "SUBSTR"),
+    ("select * from d.t for system_time as of current_timestamp()", "SYSTEM_TIME"),
+    ("merge d.t using (select 1 a) s on false when not matched then insert row", "INSERT ROW"),
     ("export data options (uri = 'gs://b/x-*.csv', format = 'CSV') as select 1", "EXPORT DATA"),
     ("select cast('12.5' as int64)", "Bad int64 value: 12.5"),
     ("select 9223372036854775807 + 1", "Overflow"),

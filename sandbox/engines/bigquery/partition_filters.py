@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.engines.bigquery import refusals
+
 Key = tuple[str, str, str]
 
 
@@ -276,6 +278,7 @@ def install() -> None:
     refresh = inner_query.refresh_dependent_mvs
 
     async def check_first(project_id: str, bq_sql: str, ctx: Any) -> None:
+        refusals.check_text(bq_sql)
         check(bq_sql, project_id, ctx.catalog)
         await refresh(project_id, bq_sql, ctx)
 

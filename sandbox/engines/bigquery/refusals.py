@@ -8,6 +8,25 @@ from __future__ import annotations
 import re
 from typing import Any
 
+#: Constructs that do not reach the parsed tree, or fail with a message that leads astray.
+IN_TEXT = (
+    (re.compile(r"\bFOR\s+SYSTEM_TIME\b", re.IGNORECASE), "FOR SYSTEM_TIME AS OF: no history is kept"),
+    (re.compile(r"\bTHEN\s+INSERT\s+ROW\b", re.IGNORECASE), "MERGE ... INSERT ROW: list the columns"),
+)
+
+
+def check_text(sql: str) -> None:
+    """Refuse a statement by its text.
+
+    Raises:
+        bqemulator.domain.errors.InvalidQueryError: it has one of `IN_TEXT`.
+    """
+    from bqemulator.domain.errors import InvalidQueryError
+
+    for pattern, reason in IN_TEXT:
+        if pattern.search(sql):
+            raise InvalidQueryError(f"The local BigQuery refuses {reason}", location="query")
+
 
 def check(node: Any) -> None:
     """Refuse one node of a parsed GoogleSQL statement.
@@ -42,6 +61,4 @@ def _reason(node: Any) -> str | None:
         start = node.args.get("start")
         if isinstance(start, exp.Literal) and str(start.this) == "0":
             return "SUBSTR from 0, which BigQuery reads as from 1: write 1"
-    if isinstance(node, exp.Version):
-        return "FOR SYSTEM_TIME AS OF: no history is kept"
     return None

@@ -24,7 +24,7 @@ RESERVED = frozenset(
 )  # fmt: skip
 NEEDS_TREE = re.compile(
     r"NET\.|PARSE_TIMESTAMP|NOT\s+ENFORCED|\bSTRUCT\s*\(|IGNORE\s+NULLS|\b(ISO)?WEEK\b|FORMAT_|APPROX_QUANTILES|JSON_KEYS"
-    r"|SYSTEM_TIME|\bSUBSTR|\b(" + "|".join(sorted(RESERVED)) + r")\b",
+    r"|\bSUBSTR|\b(" + "|".join(sorted(RESERVED)) + r")\b",
     re.IGNORECASE,
 )
 GRANT = re.compile(r"(GRANT|REVOKE)\b", re.IGNORECASE)
@@ -188,7 +188,6 @@ def finish(sql: str) -> str:
 
     DuckDB has no column list there. NOT NULL is added afterwards, see `definitions`.
     """
-    sql = re.sub(r"\bTHEN INSERT ROW\b", "THEN INSERT BY NAME *", sql)
     if body(sql)[:6].upper() != "CREATE":
         return sql
     import sqlglot
