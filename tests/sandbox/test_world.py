@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,18 @@ import pytest
 
 from pipeline import contract
 from sandbox import processes
-from sandbox.world import Addresses, Lock, Running, Settings, World, WorldError, default_home, is_locked
+from sandbox.world import (
+    FUNCTIONS_FOLDER,
+    PROJECT_ROOT,
+    Addresses,
+    Lock,
+    Running,
+    Settings,
+    World,
+    WorldError,
+    default_home,
+    is_locked,
+)
 
 ADDRESSES = Addresses(
     storage="http://127.0.0.1:1",
@@ -47,7 +59,8 @@ def test_a_killed_holder_leaves_no_stale_lock(tmp_path: Path) -> None:
         "from pathlib import Path; from sandbox.world import Lock;"
         f"lock = Lock(Path({str(tmp_path)!r})); print(1, flush=True); input()"
     )
-    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (PROJECT_ROOT, FUNCTIONS_FOLDER)))}
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     assert holder.stdout is not None
     holder.stdout.readline()
     with pytest.raises(WorldError, match=str(holder.pid)):
