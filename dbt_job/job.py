@@ -55,17 +55,18 @@ def run_dbt(build: builds.Build) -> int:
 
 
 def arguments(build: builds.Build, command: str) -> list[str]:
-    """dbt's command line for a build. ``command``: ``build`` (models and tests) or ``run`` (models only)."""
+    """dbt's command line for a build. ``command``: ``build`` (seeds, models and tests) or ``run`` (without the tests)."""
     variables = {
         "build": build.number,
         "since": build.since,
         "reporting_currency": clients.setting("PIPELINE_REPORTING_CURRENCY"),
         "reporting_time_zone": clients.setting("PIPELINE_REPORTING_TIME_ZONE"),
     }
-    words = [command, "--project-dir", str(HERE), "--profiles-dir", str(HERE)]
+    words = ["build", "--project-dir", str(HERE), "--profiles-dir", str(HERE)]
     words += ["--target", clients.setting("PIPELINE_DBT_TARGET"), "--vars", json.dumps(variables)]
-    if command == "build":
-        words += ["--exclude-resource-type", "unit_test"]
+    words += ["--exclude-resource-type", "unit_test"]  # they belong to CI, where nothing is built yet
+    if command == "run":
+        words += ["--exclude-resource-type", "test"]
     if build.select:
         words += ["--select", *build.select]
     if build.full_refresh:

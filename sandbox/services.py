@@ -41,7 +41,7 @@ class Services:
         self.storage = StorageEngine(world.engine("storage"), publisher=self.pubsub.publish)
         self.secret_manager = SecretManagerEngine(world.engine("secret-manager"))
         self.scheduler = SchedulerEngine(world.engine("scheduler"), publish=self.pubsub.publish, token=issuer.token)
-        self.run_jobs = RunJobsEngine(world.engine("run-jobs"), run=run_job)
+        self.run_jobs = RunJobsEngine(world.engine("run-jobs"), run=run_job, jobs=[world.dbt_job])
         self.warehouse = warehouse_of(world)
         self._stops = contextlib.ExitStack()
 

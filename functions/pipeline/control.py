@@ -122,7 +122,8 @@ def post_retry(run: str) -> tuple[Response, int]:
         except Conflict:
             continue
         retried += 1
-    runs.release(run, contract.load().source(runs.source_of(run)).parallel_slices)
+    source = contract.load().source(runs.source_of(run))
+    runs.release(source.name, source.parallel_slices)
     return jsonify(run_id=run, retried=retried), 202
 
 

@@ -41,7 +41,7 @@ def handle(delivery: Delivery) -> None:
 def extract(run: str, slice_id: str, epoch: int) -> None:
     """Work on a slice if it is this message's to work on; acknowledge a stale hint."""
     started = time.monotonic()
-    parallel = contract.load().source(runs.source_of(run)).parallel_slices
+    source = contract.load().source(runs.source_of(run))
     piece = runs.read_slice(run, slice_id)
     if piece is None:
         log("slice", "no such slice yet: a hint before its state", run_id=run, slice_id=slice_id, severity="WARNING")
@@ -56,7 +56,7 @@ def extract(run: str, slice_id: str, epoch: int) -> None:
         except (LeaseLost, Conflict):
             log("slice", "another invocation has it", run_id=run, slice_id=slice_id)
             return
-    runs.release(run, parallel)
+    runs.release(source.name, source.parallel_slices)
     runs.close(run)
 
 

@@ -68,7 +68,7 @@ def handle(delivery: Delivery) -> None:
             return
         except Conflict:
             raise Retryable(f"{slice_id} was changed while it was loaded") from None
-    runs.release(run, contract.load().source(manifest["source"]).parallel_slices)
+    runs.release(manifest["source"], contract.load().source(manifest["source"]).parallel_slices)
     runs.close(run)
 
 

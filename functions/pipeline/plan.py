@@ -54,7 +54,7 @@ def start(run: str, asked: Mapping[str, Any], asked_at: datetime) -> None:
         runs.reject_run(run, message=error.message, next_step=error.next_step, kind=error.kind)
         return
     create_slices(plan)
-    runs.release(run, source.parallel_slices)
+    runs.release(source.name, source.parallel_slices)
     runs.close(run)  # a run without slices ends here
 
 

@@ -233,41 +233,50 @@ def create_slice(data: Mapping[str, Any]) -> None:
     state.create(slice_name(data["run_id"], data["slice_id"]), data, mirror(data))
 
 
-def release(run: str, parallel_slices: int) -> int:
-    """Publish planned slices of a run while fewer than ``parallel_slices`` of its source are in flight.
+def release(source: str, parallel_slices: int) -> int:
+    """Publish planned slices of a source's open runs, oldest run first, while fewer than ``parallel_slices`` are in flight.
 
     Never all at once: a backfill of thousands of slices would be pushed back by busy functions until healthy messages
     ran out of delivery attempts. Two releasers may overshoot by a slice each; that costs a push-back, nothing else.
     Returns how many were released.
     """
-    source = source_of(run)
     flying = 0
     planned: list[state.Listed] = []
-    for other in open_runs():
-        if source_of(other) != source:
+    for run in open_runs():
+        if source_of(run) != source:
             continue
-        for listed in list_slices(other):
+        if flying >= parallel_slices:
+            return 0
+        waiting = []
+        for listed in list_slices(run):
             status = listed.metadata.get("status")
             if status == "running" and not past(listed.metadata.get("lease_until")):
                 flying += 1
             elif status == "waiting" and "not_before" not in listed.metadata:
                 flying += not past(listed.metadata.get("published_at"), plus_seconds=clients.hint_seconds())
-            elif status == "planned" and other == run:
-                planned.append(listed)
+            elif status == "planned":
+                waiting.append(listed)
+        planned += _accounts_in_turn(waiting)
     released = 0
-    for listed in _accounts_in_turn(planned):
+    for listed in planned:
         if flying + released >= parallel_slices:
             break
-        piece = read_slice(run, slice_id_of(listed))
-        if piece is None or piece.status != "planned":
-            continue
-        try:
-            piece.change(status="waiting", published_at=now().isoformat())
-        except Conflict:
-            continue
-        publish_slice(run, piece.id, piece.epoch)
-        released += 1
+        released += _release(listed)
     return released
+
+
+def _release(listed: state.Listed) -> bool:
+    """State first, message second. False when somebody else was faster."""
+    _, run, _ = listed.name.split("/")
+    piece = read_slice(run, slice_id_of(listed))
+    if piece is None or piece.status != "planned":
+        return False
+    try:
+        piece.change(status="waiting", published_at=now().isoformat())
+    except Conflict:
+        return False
+    publish_slice(run, piece.id, piece.epoch)
+    return True
 
 
 def _accounts_in_turn(planned: Sequence[state.Listed]) -> Iterator[state.Listed]:

@@ -43,6 +43,8 @@ def sweep() -> dict[str, int]:
     for marker in list(state.listing(runs.OPEN)):
         swept.runs_open += 1
         _sweep_run(marker, swept)
+    for source in contract.load().sources.values():
+        swept.released += runs.release(source.name, source.parallel_slices)
     _sweep_transform(swept)
     _sweep_landing(swept)
     if swept.sent or swept.closed:
@@ -66,9 +68,6 @@ def _sweep_run(marker: Listed, swept: Swept) -> None:
         plan.create_slices(stored.data)
     for piece in listed:
         _sweep_slice(run, piece, swept)
-    source = contract.load().sources.get(runs.source_of(run))
-    if source is not None:
-        swept.released += runs.release(run, source.parallel_slices)
     swept.closed += runs.close(run) is not None
 
 

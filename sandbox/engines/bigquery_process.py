@@ -103,7 +103,10 @@ class BigQueryProcess:
         # Emulator variables and a PYTHONPATH of the parent are not for the engine.
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=subprocess.PIPE, stderr=log)
+            # A session of its own: Ctrl-C in the terminal is for the supervisor, which stops this one last.
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=kept, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
         self._wait(timeout_seconds)
         return self.address
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from google.api_core.exceptions import BadRequest
+from google.cloud import bigquery
 
 from tests.bigquery.conftest import Query
 
@@ -204,3 +205,20 @@ def test_numeric_columns_keep_nine_digits(query: Query) -> None:
     assert query("select sum(m), avg(m), sum(m * i), max(m) / 3 from {d}.n") == [
         (Decimal("3.123456789"), Decimal("1.561728395"), Decimal("8.246913578"), Decimal("0.666666667"))
     ]
+
+
+def test_a_cast_that_also_stands_in_a_struct_keeps_nine_digits(query: Query) -> None:
+    """Silver reads like this: a number out of a payload, and a hash over a struct of the columns."""
+    query("create table {d}.raw (payload json)")
+    query("""insert into {d}.raw values (json '{"rate": "1.176256789"}')""")
+    sql = """
+        with typed as (select safe_cast(json_value(payload, '$.rate') as numeric) as rate from {d}.raw)
+        select rate, to_hex(md5(to_json_string(struct(rate as rate)))) != '' from typed
+    """
+    assert query(sql) == [(Decimal("1.176256789"), True)]
+
+
+def test_the_quick_way_of_asking_refuses_as_well(client: bigquery.Client) -> None:
+    """`jobs.query` (POST /queries) must not answer 200 with an error inside."""
+    with pytest.raises(BadRequest):
+        client.query_and_wait("select no_such_column from (select 1 as x)", retry=None, job_retry=None)

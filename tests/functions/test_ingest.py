@@ -127,7 +127,7 @@ def test_a_retry_judges_the_file_by_todays_presets(local_cloud: LocalCloud) -> N
     assert piece is not None
     state.create(runs.open_name(data["run_id"]), {})
     runs.retry(piece, plan.refrozen(data["run_id"], piece.data))
-    assert runs.release(data["run_id"], 4) == 1
+    assert runs.release("crm", 4) == 1
     work(local_cloud)
     (manifest,) = manifests(local_cloud)
     assert (manifest["stream"], manifest["rows"]) == ("orders", 40)
@@ -285,3 +285,11 @@ def test_the_sweeper_asks_for_a_file_whose_event_was_lost_and_for_nothing_else(
     work(local_cloud)
     assert len(manifests(local_cloud)) == 1
     assert sweep.sweep()["landing_runs"] == 0
+
+
+def test_the_end_of_a_slice_releases_the_next_run_too(local_cloud: LocalCloud) -> None:
+    """Each dropped file is a run of its own: without the sweeper, the last of many must not stay planned."""
+    for number in range(9):
+        local_cloud.drop(f"orders-{number}.csv", ORDERS.replace("O", f"O{number}-"))
+    work(local_cloud)
+    assert [data["status"] for data in local_cloud.state("slices/").values()] == ["extracted"] * 9

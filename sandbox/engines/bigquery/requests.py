@@ -28,6 +28,7 @@ class Requests:
       connection, whose results would mix.
     * A job id that exists is refused with 409, also after a restart.
     * A location other than the engine's own is refused, as BigQuery refuses datasets of another location.
+    * A query that fails is 400 or 404 in `jobs.query` too; bqemulator answers 200 with the error inside.
     * HTTP 500 becomes 400: the official clients repeat a 500 for ten minutes.
 
     Args:
@@ -123,6 +124,15 @@ async def _answer(send: Send, status: int, reason: str, text: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def _refused_query(body: bytes) -> tuple[int, bytes]:
+    """Status and body of a `jobs.query` that failed: bqemulator answers 200 and no rows, BigQuery answers 4xx."""
+    answer = json.loads(body)
+    error = answer["errors"][0]
+    code = 404 if error.get("reason") == "notFound" else 400
+    refusal = {"code": code, "message": error.get("message", ""), "errors": answer["errors"]}
+    return code, json.dumps({"error": refusal}, separators=(",", ":")).encode()
+
+
 class _Answer:
     """Collects a response and corrects it before it is sent."""
 
@@ -141,6 +151,8 @@ class _Answer:
         if message.get("more_body"):
             return
         body = b"".join(self.parts)
+        if body.startswith(b'{"kind":"bigquery#queryResponse"') and b'"errors":[{' in body:
+            self.start["status"], body = _refused_query(body)
         if self.start["status"] in NOT_RETRIED:
             code = b'"code":%d' % self.start["status"]
             self.start["status"] = 400

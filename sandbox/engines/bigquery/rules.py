@@ -32,9 +32,15 @@ def install() -> None:
         return kind is not None and kind.this in decimal_types
 
     def numeric_applies(_self: Any, node: Any) -> bool:
-        return precision(node) in DECIMALS
+        return precision(node.to if isinstance(node, exp.Cast) else node) in DECIMALS
 
     def numeric_rewrite(_self: Any, node: Any) -> Any:
+        # The cast itself, not only its type: annotating a STRUCT of the column makes the type a child of the struct's
+        # type, so that replacing the type would leave the cast as it was.
+        if isinstance(node, exp.Cast):
+            cast = node.copy()
+            cast.set("to", exp.DataType.build(DECIMALS[precision(node.to) or ()], dialect="duckdb"))
+            return cast
         return exp.DataType.build(DECIMALS[precision(node) or ()], dialect="duckdb")
 
     def product_applies(_self: Any, node: Any) -> bool:
