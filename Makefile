@@ -25,7 +25,7 @@ HOME_DIR ?=
 TESTS ?= 1
 WORLD = $(if $(DATA),--data "$(DATA)") $(if $(HOME_DIR),--home "$(HOME_DIR)")
 
-.PHONY: help install environments demo up down sql status reset test test-fast lint types format model sql-check terraform-check contract lock bench soak clean
+.PHONY: help install environments demo up down sql status reset test test-fast lint types format contract lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z][a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,7 +65,7 @@ status: install ## what the world holds and does
 reset: install ## forget the world (asks first)
 	@$(RUN) -m sandbox reset $(WORLD)
 
-test: install lint types contract ## every check: lint, types, and all tests
+test: install lint types contract ## every check: lint, types, generated files, and all tests
 	@$(BIN)/pytest
 
 test-fast: install ## the tests that need no whole sandbox
@@ -78,7 +78,7 @@ types: install ## mypy, strict
 	@$(BIN)/mypy
 
 contract: install ## what is generated from functions/pipeline.yaml is not stale
-	@$(RUN) -m pipeline.contract --check
+	@$(RUN) -m pipeline.contract --check && $(BIN)/python dbt_job/data_dictionary.py --check
 
 format: install ## make the code look like the lint wants it
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -28,8 +28,8 @@ def page() -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Generated from the models' descriptions by `python dbt_job/data_dictionary.py --write`. Columns that begin with `_` are"
-        " the pipeline's own.",
+        "Generated from the models' descriptions by `python dbt_job/data_dictionary.py --write`. Columns that begin with `_`"
+        " are the pipeline's own.",
     ]
     for layer, words in LAYERS:
         lines += ["", f"## {layer}", "", words]

@@ -38,8 +38,8 @@ from sandbox.provision import provision
 from sandbox.services import Services
 from sandbox.world import FUNCTIONS_FOLDER, Addresses, Lock, Running, Settings, World, WorldError
 
-MAX_INSTANCES = 3
-"""Per function: a laptop has fewer cores than the cloud has instances."""
+MAX_INSTANCES = 6
+"""Per function, if the contract allows as many: what the cloud would start, within what a laptop can carry."""
 SWEEP_SECONDS = 5.0
 STALLED_SECONDS = 900.0
 """Longer than the lease of a killed function and the time that a lost message counts as under way: both heal by themselves."""

@@ -24,9 +24,10 @@ def settings(currency: str, zone: str = "Etc/UTC") -> Settings:
 
 
 def fill(world: Supervisor, folder: Path) -> None:
-    """Drop a folder's files as they are, with its presets, and wait until gold is built."""
+    """Drop a folder's files as they are, with its presets, and wait until gold is built; then the schedule rings too."""
     landing.upload_presets(world.cloud, folder)
     landing.drop_folder(world.cloud, folder)
+    world.wait_idle(600)
     world.fire("crm")
     world.wait_idle(600)
 

@@ -15,7 +15,9 @@ SALES = "gold.fact_orders where order_type = 'sale'"
 SINGLE = {
     "orders": f"select count(*) from {SALES}",
     "revenue": "select sum(amount_reporting) from gold.fact_orders",
-    "contacts": "select countif(not is_deleted and not is_inferred) from gold.dim_contacts where contact_key not in ('-1', '-2')",
+    "contacts": (
+        "select countif(not is_deleted and not is_inferred) from gold.dim_contacts where contact_key not in ('-1', '-2')"
+    ),
     "buyers": f"select count(distinct contact_key) from {SALES} and contact_key != '-1'",
     "average_order_value": f"select sum(amount_reporting) / count(*) from {SALES}",
     "orders_per_buyer": f"select count(*) / count(distinct contact_key) from {SALES} and contact_key != '-1'",
@@ -32,9 +34,12 @@ ODDITIES = {
     "email_addresses": "select count(distinct email_hash) from gold.dim_contacts where not is_deleted",
     "shared_email_addresses": "select count(*) from audit.aud_shared_emails",
     "orders_before_contact": "select count(*) from audit.aud_orders_before_contact",
-    "orders_of_unknown_contacts": "select count(*) from gold.fact_orders o join gold.dim_contacts c using (contact_key) where c.is_inferred",
+    "orders_of_unknown_contacts": (
+        "select count(*) from gold.fact_orders o join gold.dim_contacts c using (contact_key) where c.is_inferred"
+    ),
     "orders_of_unknown_campaigns": (
-        "select count(*) from gold.fact_orders o join gold.dim_campaign c on c.campaign_key = o.crm_campaign_key where c.is_inferred"
+        "select count(*) from gold.fact_orders o"
+        " join gold.dim_campaign c on c.campaign_key = o.crm_campaign_key where c.is_inferred"
     ),
     "channel_conflicts": "select count(*) from audit.aud_channel_conflicts",
     "channel_conflict_revenue": "select sum(amount_reporting) from audit.aud_channel_conflicts",

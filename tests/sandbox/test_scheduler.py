@@ -183,9 +183,7 @@ def test_jobs_are_there_after_a_restart_and_the_past_is_not_made_up_for(tmp_path
     try:
         late.engine.stop()
         late.now = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
-        late.engine = SchedulerEngine(
-            tmp_path, publish=lambda *message: late.published.put(message), clock=lambda: late.now
-        )
+        late.engine = SchedulerEngine(tmp_path, publish=lambda *message: late.published.put(message), clock=lambda: late.now)
         late.client = grpc_client(CloudSchedulerClient, late.engine.start())
         assert late.job("daily").schedule_time == datetime(2026, 3, 6, 5, 15, tzinfo=UTC)
         assert late.published.empty()

@@ -3,9 +3,11 @@ with loaded as (
   select slice_id, stream, file_name, as_of from {{ ref('slv_slices') }}
 ),
 failed as (
+  -- of a file that failed more than once, under whatever slice, the last word
   select * from {{ source('bronze', 'failures') }}
   where true
-  qualify row_number() over (partition by slice_id order by build desc, failed_at desc) = 1
+  qualify row_number() over (
+    partition by source, stream, account_id, coalesce(file_name, slice_id) order by build desc, failed_at desc, slice_id) = 1
 )
 select
   'row' as unit, stream, account_id, slice_id, file_name, line_number, column_name, bad_value, reason,
