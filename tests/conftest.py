@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,16 @@ from sandbox.engines.storage import StorageEngine
 
 PROJECT = "test-project"
 TOPICS = (*contract.load().sources, "manifests", "transform", "dead-letters")
+
+
+def pytest_report_header() -> list[str]:
+    """Which servers the conformance suites of the engines run against."""
+    said = []
+    for service in ("STORAGE", "PUBSUB"):
+        where = os.environ.get(f"{service}_CONFORMANCE_HOST")
+        also = f"and {where}" if where else f"alone ({service}_CONFORMANCE_HOST names another server)"
+        said.append(f"conformance of {service.lower()}: our engine {also}")
+    return said
 
 
 @dataclass
