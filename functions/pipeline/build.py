@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline import clients, runs, state, tables, transform
+from pipeline import clients, clock, messages, state, tables, transform
 from pipeline.errors import Rejected, Retryable
 from pipeline.journal import log
 from pipeline.state import Conflict
@@ -47,7 +47,7 @@ def claim(timeout_seconds: int) -> Build | None:
         # A killed build left its claim behind, and in it the wants that it took.
         wants = [*(data["building"] or {}).get("wants", []), *data["wants"]]
         token = uuid.uuid4().hex
-        lease_until = (runs.now() + timedelta(seconds=timeout_seconds + MARGIN_SECONDS)).isoformat()
+        lease_until = (clock.now() + timedelta(seconds=timeout_seconds + MARGIN_SECONDS)).isoformat()
         selected = all(want["select"] for want in wants) and bool(wants)
         build = Build(
             number,
@@ -142,7 +142,7 @@ def finish(build: Build, *, complete: bool) -> None:
         log("build", f"build {build.number} {'complete' if complete else 'failed'}", build=build.number,
             severity="INFO" if complete else "ERROR")  # fmt: skip
         if settled.data["wants"]:
-            runs.publish("transform", {"v": 1, "kind": "transform", **settled.data["wants"][0]})
+            messages.publish("transform", {"v": 1, "kind": "transform", **settled.data["wants"][0]})
         return
     raise Retryable("the end of a build keeps losing")
 

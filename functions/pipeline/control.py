@@ -15,7 +15,7 @@ from typing import Any
 from flask import Flask, Request, Response, jsonify, request
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
-from pipeline import contract, journal, plan, runs, state, sweep, transform
+from pipeline import clock, contract, journal, messages, names, plan, runs, slices, state, sweep, transform
 from pipeline.errors import PipelineError, Rejected
 from pipeline.state import Conflict
 
@@ -54,14 +54,14 @@ def post_run() -> tuple[Response, int]:
         "asked_by": _caller(),
     }
     key = request.headers.get("Idempotency-Key")
-    asked_at = _key_time(source.name, key) if key else runs.now()
-    run = runs.run_id(source.name, asked_at, key or uuid.uuid4().hex)
+    asked_at = _key_time(source.name, key) if key else clock.now()
+    run = names.run_id(source.name, asked_at, key or uuid.uuid4().hex)
     ask = runs.ask_of(run, {"source": source.name, "asked": asked, "asked_at": asked_at.isoformat()})
     if body.get("dry_run"):
-        pieces = [runs.initial(run, piece, contract.load()) for piece in plan.slices_of(ask, source)]
+        pieces = [slices.initial(run, piece, contract.load()) for piece in plan.slices_of(ask, source)]
         return jsonify(source=source.name, dry_run=True, slices=[_brief(piece) for piece in pieces]), 200
     _check_ask(ask, source)
-    runs.publish_ask(run, asked, asked_at)
+    messages.publish_ask(run, asked, asked_at)
     return jsonify(run_id=run, status="asked"), 202
 
 
@@ -71,11 +71,11 @@ def get_runs() -> Response:
     limit = min(request.args.get("limit", RUNS_SHOWN, type=int), 500)
     still_open = set(runs.open_runs())
     closed = {_run_of(listed.name): dict(listed.metadata) for listed in state.listing("outcomes/")}
-    names = sorted(still_open | set(closed), reverse=True)
-    names.sort(key=lambda name: name not in still_open)
+    newest = sorted(still_open | set(closed), reverse=True)
+    newest.sort(key=lambda run: run not in still_open)
     shown = [
-        {"run_id": name, "source": runs.source_of(name)} | ({"status": "running"} if name in still_open else closed[name])
-        for name in names[:limit]
+        {"run_id": run, "source": names.source_of(run)} | ({"status": "running"} if run in still_open else closed[run])
+        for run in newest[:limit]
     ]
     return jsonify(runs=shown)
 
@@ -83,46 +83,46 @@ def get_runs() -> Response:
 @app.get("/runs/<run>")
 def get_run(run: str) -> Response:
     """One run: its plan, its outcome if it is closed, and every slice with status, rows and error."""
-    stored = state.read(runs.plan_name(run)) if _is_run_id(run) else None
-    outcome = state.read(runs.outcome_name(run)) if _is_run_id(run) else None
+    stored = state.read(names.plan_name(run)) if _is_run_id(run) else None
+    outcome = state.read(names.outcome_name(run)) if _is_run_id(run) else None
     if stored is None and outcome is None:
         raise NotFound(f"there is no run {run}")
-    slices = []
-    for listed in runs.list_slices(run):
-        piece = runs.read_slice(run, runs.slice_id_of(listed))
+    pieces = []
+    for listed in slices.list_slices(run):
+        piece = slices.read_slice(run, slices.slice_id_of(listed))
         if piece is not None:
-            slices.append(_brief(piece.data))
+            pieces.append(_brief(piece.data))
     plan_data = stored.data if stored else {}
     return jsonify(
         run_id=run,
         asked=plan_data.get("asked"),
         asked_at=plan_data.get("asked_at"),
         outcome=_public(outcome.data) if outcome else None,
-        slices=slices,
+        slices=pieces,
     )
 
 
 @app.post("/runs/<run>/retry")
 def post_retry(run: str) -> tuple[Response, int]:
     """Put the failed slices of a run back to work, with today's contract and presets. 202 with how many."""
-    stored = state.read(runs.plan_name(run)) if _is_run_id(run) else None
+    stored = state.read(names.plan_name(run)) if _is_run_id(run) else None
     if stored is None:
         raise NotFound(f"there is no run {run}")
-    failed = [listed for listed in runs.list_slices(run) if listed.metadata.get("status") == "failed"]
+    failed = [listed for listed in slices.list_slices(run) if listed.metadata.get("status") == "failed"]
     if not failed:
         return jsonify(run_id=run, retried=0), 200
-    state.create(runs.open_name(run), {"run_id": run, "asked": stored.data["asked"], "asked_at": stored.data["asked_at"]})
+    state.create(names.open_name(run), {"run_id": run, "asked": stored.data["asked"], "asked_at": stored.data["asked_at"]})
     retried = 0
     for listed in failed:
-        piece = runs.read_slice(run, runs.slice_id_of(listed))
+        piece = slices.read_slice(run, slices.slice_id_of(listed))
         if piece is None or piece.status != "failed":
             continue
         try:
-            runs.retry(piece, plan.refrozen(run, piece.data))
+            slices.retry(piece, plan.refrozen(run, piece.data))
         except Conflict:
             continue
         retried += 1
-    source = contract.load().source(runs.source_of(run))
+    source = contract.load().source(names.source_of(run))
     runs.release(source.name, source.parallel_slices)
     return jsonify(run_id=run, retried=retried), 202
 
@@ -142,7 +142,7 @@ def post_transform() -> tuple[Response, int]:
         "select": _texts(body, "select"),
         "full_refresh": bool(body.get("full_refresh")),
     }
-    runs.publish("transform", {"v": 1, "kind": "transform", **want})
+    messages.publish("transform", {"v": 1, "kind": "transform", **want})
     return jsonify(id=want["id"], status="asked"), 202
 
 
@@ -162,7 +162,7 @@ def post_dead_letter() -> tuple[str, int]:
     message_id = str(message.get("messageId", ""))
     if not message_id:
         raise BadRequest("not a Pub/Sub push: message.messageId is missing")
-    stored = state.create(f"dead/{message_id}.json", {"v": 1, "envelope": envelope, "filed_at": runs.now().isoformat()})
+    stored = state.create(f"dead/{message_id}.json", {"v": 1, "envelope": envelope, "filed_at": clock.now().isoformat()})
     if stored is not None:
         attributes = message.get("attributes") or {}
         source = attributes.get("CloudPubSubDeadLetterSourceSubscription")
@@ -241,7 +241,7 @@ def _caller() -> str:
 
 def _key_time(source: str, key: str) -> datetime:
     """When an idempotency key was first used: kept once, so that a repetition names the same run."""
-    stored = state.create_or_read(f"keys/{source}/{uuid.uuid5(uuid.NAMESPACE_URL, key)}.json", {"at": runs.now().isoformat()})
+    stored = state.create_or_read(f"keys/{source}/{uuid.uuid5(uuid.NAMESPACE_URL, key)}.json", {"at": clock.now().isoformat()})
     return datetime.fromisoformat(stored.data["at"])
 
 
@@ -256,8 +256,8 @@ def _check_ask(ask: Any, source: contract.Source) -> None:
 
 def _is_run_id(run: str) -> bool:
     try:
-        runs.day_of(run)
-        return bool(runs.source_of(run))
+        names.day_of(run)
+        return bool(names.source_of(run))
     except (ValueError, IndexError):
         return False
 

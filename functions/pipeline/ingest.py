@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from pipeline import bronze, clients, contract, plan, runs, sources, state
+from pipeline import bronze, clients, clock, contract, messages, names, plan, runs, slices, sources, state
 from pipeline.contract import Stream
 from pipeline.errors import LeaseLost, Rejected, Retryable, Skip, Wait
 from pipeline.events import Delivery, Unreadable
 from pipeline.journal import log, timed
-from pipeline.runs import Slice
+from pipeline.slices import Slice
 from pipeline.sources import Account, Page, Task
 from pipeline.state import Conflict
 
@@ -41,8 +41,8 @@ def handle(delivery: Delivery) -> None:
 def extract(run: str, slice_id: str, epoch: int) -> None:
     """Work on a slice if it is this message's to work on; acknowledge a stale hint."""
     started = time.monotonic()
-    source = contract.load().source(runs.source_of(run))
-    piece = runs.read_slice(run, slice_id)
+    source = contract.load().source(names.source_of(run))
+    piece = slices.read_slice(run, slice_id)
     if piece is None:
         log("slice", "no such slice yet: a hint before its state", run_id=run, slice_id=slice_id, severity="WARNING")
         return
@@ -65,7 +65,7 @@ def _outranked(piece: Slice, manifest: dict[str, Any]) -> None:
     if piece.status in ("planned", "waiting", "running", "failed", "cancelled"):
         _set_extracted(piece, manifest)
     if piece.status != "loaded":
-        runs.publish_manifest(piece.run, piece.id)
+        messages.publish_manifest(piece.run, piece.id)
 
 
 def _set_extracted(piece: Slice, manifest: dict[str, Any]) -> None:
@@ -75,31 +75,31 @@ def _set_extracted(piece: Slice, manifest: dict[str, Any]) -> None:
 
 def _is_due(piece: Slice, epoch: int) -> bool:
     data = piece.data
-    if epoch != piece.epoch or not runs.past(data["not_before"]):
+    if epoch != piece.epoch or not clock.past(data["not_before"]):
         return False
     if piece.status == "running":
-        return runs.past(data["lease_until"])
+        return clock.past(data["lease_until"])
     return piece.status == "waiting"
 
 
 def _work(piece: Slice, started: float) -> None:
     """Claim the slice and bring it one step further. Raises :class:`Conflict` or :class:`LeaseLost` if it is not ours."""
     data = piece.data
-    if state.exists(runs.cancel_name(piece.run)):
+    if state.exists(names.cancel_name(piece.run)):
         piece.change(status="cancelled", lease_until=None)
         return
-    if (gate := state.read(runs.gate_name(data["source"], data["account"]))) and not runs.past(gate.data["not_before"]):
+    if (gate := state.read(names.gate_name(data["source"], data["account"]))) and not clock.past(gate.data["not_before"]):
         piece.change(status="waiting", not_before=gate.data["not_before"], published_at=None, lease_until=None)
         return
-    if data["attempts"] >= runs.MAX_CLAIMS_WITHOUT_PROGRESS:
-        runs.fail(
+    if data["attempts"] >= slices.MAX_CLAIMS_WITHOUT_PROGRESS:
+        slices.fail(
             piece,
             kind="dies_each_time",
             message=f"{data['attempts']} invocations in a row ended without a new page",
             next_step="Read the function's log for this slice, then retry the run.",
         )
         return
-    extraction = Extraction(piece, runs.claim(piece), started + clients.timeout_seconds())
+    extraction = Extraction(piece, slices.claim(piece), started + clients.timeout_seconds())
     try:
         extraction.run()
     except LeaseLost:
@@ -110,7 +110,7 @@ def _work(piece: Slice, started: float) -> None:
         error = {"kind": "skipped", "message": str(skip), "next_step": ""}
         piece.checkpoint(extraction.token, status="skipped", error=error, lease_until=None)
     except Rejected as error:
-        runs.fail(piece, kind=error.kind, message=error.message, next_step=error.next_step)
+        slices.fail(piece, kind=error.kind, message=error.message, next_step=error.next_step)
     except Exception as error:
         if not isinstance(error, Retryable) and not clients.is_transient(error):
             raise  # a bug: the lease ends, the sweeper wakes the slice, MAX_CLAIMS_WITHOUT_PROGRESS ends it
@@ -164,7 +164,7 @@ class Extraction:
 
     def sleep(self, seconds: float, reason: str, attempts: int | None = None) -> None:
         """Keep what is safe, and let the sweeper wake the slice later. No instance waits."""
-        until = (runs.now() + timedelta(seconds=seconds)).isoformat()
+        until = (clock.now() + timedelta(seconds=seconds)).isoformat()
         more: dict[str, Any] = {} if attempts is None else {"attempts": attempts}
         if self.cursor is not None:
             self.writer.flush()
@@ -219,10 +219,10 @@ class Extraction:
             status="waiting",
             checkpoint=self._checkpoint(),
             attempts=0,
-            published_at=runs.now().isoformat(),
+            published_at=clock.now().isoformat(),
             lease_until=None,
         )
-        runs.publish_slice(self.piece.run, self.piece.id, self.piece.epoch)
+        messages.publish_slice(self.piece.run, self.piece.id, self.piece.epoch)
 
 
 def _unnamed_stream(source: str, name: str) -> Stream:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pipeline import bronze, clients, contract, runs, state, tables
+from pipeline import bronze, clients, clock, contract, runs, slices, state, tables
 from pipeline.errors import Rejected, Retryable, Wait
 from pipeline.events import Delivery
 from pipeline.journal import log, timed
-from pipeline.runs import Slice
+from pipeline.slices import Slice
 from pipeline.state import Conflict
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def handle(delivery: Delivery) -> None:
     if manifest is None:
         log("load", "the manifest is gone", severity="WARNING", run_id=run, slice_id=slice_id)
         return
-    piece = runs.read_slice(run, slice_id) or _rebuild(manifest)
+    piece = slices.read_slice(run, slice_id) or _rebuild(manifest)
     if piece.status != "loaded":
         try:
             _load(piece, manifest, started)
         except Rejected as error:
-            runs.fail(piece, kind=error.kind, message=error.message, next_step=error.next_step)
+            slices.fail(piece, kind=error.kind, message=error.message, next_step=error.next_step)
         except Wait as wait:
-            until = (runs.now() + timedelta(seconds=wait.seconds)).isoformat()
+            until = (clock.now() + timedelta(seconds=wait.seconds)).isoformat()
             piece.change(status="extracted", not_before=until)
             log("load", str(wait), severity="WARNING", run_id=run, slice_id=slice_id)
             return
@@ -191,8 +191,8 @@ def _rebuild(manifest: Mapping[str, Any]) -> Slice:
         "aside": manifest["aside"],
         "tries": {},
     }
-    runs.create_slice(data)
-    piece = runs.read_slice(manifest["run_id"], manifest["slice_id"])
+    slices.create_slice(data)
+    piece = slices.read_slice(manifest["run_id"], manifest["slice_id"])
     if piece is None:
         raise Retryable(f"state of {manifest['slice_id']} cannot be rebuilt")
     return piece

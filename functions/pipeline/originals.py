@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline import bronze, clients, runs
+from pipeline import bronze, clients, slices
 from pipeline.csv_refusals import Problem
 from pipeline.csv_text import Encoding, Utf8Evidence
 from pipeline.errors import Rejected, Skip, Wait
@@ -49,7 +49,7 @@ def keep(task: Task, file: Mapping[str, Any], *, gzip: bool) -> Original:
     try:
         landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
         sha256 = watch.sha256.hexdigest()
-        owner = runs.claim_file(sha256, task.run_id, task.slice_id)
+        owner = slices.claim_file(sha256, task.run_id, task.slice_id)
         if owner == "loaded_elsewhere":
             raise Skip(f"{file['name']}: the same bytes (sha256 {sha256}) were loaded before")
         if owner == "in_flight_elsewhere":

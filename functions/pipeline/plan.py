@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline import contract, runs, sources, state
+from pipeline import contract, names, runs, slices, sources, state
 from pipeline.contract import Contract, Source, Stream
 from pipeline.errors import Rejected
 from pipeline.events import Delivery
@@ -33,10 +33,10 @@ def asked_by(delivery: Delivery) -> tuple[str, dict[str, Any], datetime]:
         asked: dict[str, Any] = {"reason": "file", "asked_by": "landing", "landing_object": landing}
     else:
         source = str(body["source"])
-        names = ("streams", "accounts", "from", "to", "reason", "asked_by", "landing_object")
-        asked = {name: body.get(name) for name in names}
+        asked_for = ("streams", "accounts", "from", "to", "reason", "asked_by", "landing_object")
+        asked = {name: body.get(name) for name in asked_for}
     asked_at = datetime.fromisoformat(body["asked_at"]) if body.get("asked_at") else delivery.published_at
-    run = body.get("run_id") or runs.run_id(source, asked_at, delivery.id)
+    run = body.get("run_id") or names.run_id(source, asked_at, delivery.id)
     return str(run), {"source": source, **asked}, asked_at
 
 
@@ -46,7 +46,7 @@ def start(run: str, asked: Mapping[str, Any], asked_at: datetime) -> None:
     A run that cannot be planned is closed as failed, with the reason and the next step.
     """
     deployed = contract.load()
-    state.create(runs.open_name(run), {"run_id": run, "asked": dict(asked), "asked_at": asked_at.isoformat()})
+    state.create(names.open_name(run), {"run_id": run, "asked": dict(asked), "asked_at": asked_at.isoformat()})
     try:
         source = deployed.source(str(asked["source"]))
         plan = _plan_once(deployed, source, run, asked, asked_at)
@@ -61,30 +61,30 @@ def start(run: str, asked: Mapping[str, Any], asked_at: datetime) -> None:
 def create_slices(plan: Mapping[str, Any]) -> None:
     """Create the state of every slice of a plan that has none yet, and mark its files as seen."""
     for data in plan["slices"]:
-        runs.create_slice(data)
+        slices.create_slice(data)
         if file := data["request"].get("file"):
-            name = runs.seen_name(file["bucket"], file["name"], file["generation"])
+            name = names.seen_name(file["bucket"], file["name"], file["generation"])
             state.create(name, {"run_id": data["run_id"], "slice_id": data["slice_id"]})
 
 
 def _plan_once(deployed: Contract, source: Source, run: str, asked: Mapping[str, Any], asked_at: datetime) -> Mapping[str, Any]:
-    name = runs.plan_name(run)
+    name = names.plan_name(run)
     if (stored := state.read(name)) is not None:
         return stored.data
     skeleton = {"v": 1, "run_id": run, "source": source.name, "asked": dict(asked), "asked_at": asked_at.isoformat()}
     ask = runs.ask_of(run, skeleton)
     planned = [] if _is_seen(ask) else slices_of(ask, source)
-    slices = [runs.initial(run, piece, deployed) for piece in planned]
-    plan = {**skeleton, "contract": deployed.digest, "slices": slices}
-    stored = state.create_or_read(name, plan, {"slices": str(len(slices)), "reason": ask.reason})
-    log("plan", f"{len(slices)} slices", run_id=run, source=source.name, slices=len(slices), reason=ask.reason)
+    pieces = [slices.initial(run, piece, deployed) for piece in planned]
+    plan = {**skeleton, "contract": deployed.digest, "slices": pieces}
+    stored = state.create_or_read(name, plan, {"slices": str(len(pieces)), "reason": ask.reason})
+    log("plan", f"{len(pieces)} slices", run_id=run, source=source.name, slices=len(pieces), reason=ask.reason)
     return stored.data
 
 
 def _is_seen(ask: Ask) -> bool:
     """Whether another run has planned the very object that a finalize event told of: Storage may tell twice."""
     file = ask.landing_object
-    return file is not None and state.exists(runs.seen_name(file["bucket"], file["name"], file["generation"]))
+    return file is not None and state.exists(names.seen_name(file["bucket"], file["name"], file["generation"]))
 
 
 def refrozen(run: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def refrozen(run: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """
     deployed = contract.load()
     source = deployed.source(data["source"])
-    stored = state.read(runs.plan_name(run))
+    stored = state.read(names.plan_name(run))
     if stored is None:
         return {}
     ask = runs.ask_of(run, stored.data)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline import clients, contract, plan, runs, sources, state, transform
+from pipeline import clients, clock, contract, messages, names, plan, runs, slices, sources, state, transform
 from pipeline.journal import log
 from pipeline.state import Conflict, Listed
 
@@ -40,7 +40,7 @@ class Swept:
 def sweep() -> dict[str, int]:
     """Go through the open runs, the transform and the landing bucket. Returns how much of what was sent."""
     swept = Swept()
-    for marker in list(state.listing(runs.OPEN)):
+    for marker in list(state.listing(names.OPEN)):
         swept.runs_open += 1
         _sweep_run(marker, swept)
     for source in contract.load().sources.values():
@@ -53,17 +53,17 @@ def sweep() -> dict[str, int]:
 
 
 def _sweep_run(marker: Listed, swept: Swept) -> None:
-    run = marker.name.removeprefix(runs.OPEN)
-    stored = state.read(runs.plan_name(run))
+    run = marker.name.removeprefix(names.OPEN)
+    stored = state.read(names.plan_name(run))
     if stored is None:
         if _older_than_hint(marker):
             opened = state.read(marker.name)
             if opened is not None:
-                runs.publish_ask(run, opened.data["asked"], datetime.fromisoformat(opened.data["asked_at"]))
+                messages.publish_ask(run, opened.data["asked"], datetime.fromisoformat(opened.data["asked_at"]))
                 log("sweep", "a run without a plan is asked for again", severity="WARNING", run_id=run)
                 swept.asks += 1
         return
-    listed = list(runs.list_slices(run))
+    listed = list(slices.list_slices(run))
     if len(listed) < len(stored.data["slices"]) and _older_than_hint(marker):
         plan.create_slices(stored.data)
     for piece in listed:
@@ -72,26 +72,26 @@ def _sweep_run(marker: Listed, swept: Swept) -> None:
 
 
 def _older_than_hint(listed: Listed) -> bool:
-    return listed.updated + timedelta(seconds=clients.hint_seconds()) <= runs.now()
+    return listed.updated + timedelta(seconds=clients.hint_seconds()) <= clock.now()
 
 
 def _sweep_slice(run: str, listed: Listed, swept: Swept) -> None:
     shown = listed.metadata
     if shown.get("status") == "extracted":
-        if _older_than_hint(listed) and runs.past(shown.get("not_before")):
-            runs.publish_manifest(run, runs.slice_id_of(listed))
+        if _older_than_hint(listed) and clock.past(shown.get("not_before")):
+            messages.publish_manifest(run, slices.slice_id_of(listed))
             swept.manifests += 1
         return
     if not _is_overdue(shown):
         return
-    piece = runs.read_slice(run, runs.slice_id_of(listed))
-    if piece is None or not _is_overdue(runs.mirror(piece.data)):
+    piece = slices.read_slice(run, slices.slice_id_of(listed))
+    if piece is None or not _is_overdue(slices.mirror(piece.data)):
         return
     try:
-        piece.change(status="waiting", published_at=runs.now().isoformat(), not_before=None, lease_until=None)
+        piece.change(status="waiting", published_at=clock.now().isoformat(), not_before=None, lease_until=None)
     except Conflict:
         return
-    runs.publish_slice(run, piece.id, piece.epoch)
+    messages.publish_slice(run, piece.id, piece.epoch)
     swept.slices += 1
 
 
@@ -99,9 +99,9 @@ def _is_overdue(shown: Mapping[str, str]) -> bool:
     """A waiting slice whose time has come or whose message was lost, or a running one whose lease is over."""
     if shown.get("status") == "waiting":
         if "not_before" in shown:
-            return runs.past(shown["not_before"])
-        return runs.past(shown.get("published_at"), plus_seconds=clients.hint_seconds())
-    return shown.get("status") == "running" and runs.past(shown.get("lease_until"))
+            return clock.past(shown["not_before"])
+        return clock.past(shown.get("published_at"), plus_seconds=clients.hint_seconds())
+    return shown.get("status") == "running" and clock.past(shown.get("lease_until"))
 
 
 def _sweep_transform(swept: Swept) -> None:
@@ -110,13 +110,13 @@ def _sweep_transform(swept: Swept) -> None:
         return
     wants: list[dict[str, Any]] = stored.data["wants"]
     want = wants[0] if wants else {"id": f"resume-{stored.data['build']}", "select": [], "full_refresh": False}
-    runs.publish("transform", {"v": 1, "kind": "transform", **want})
+    messages.publish("transform", {"v": 1, "kind": "transform", **want})
     swept.transforms += 1
 
 
 def _sweep_landing(swept: Swept) -> None:
     """A dropped file whose finalize event was lost is found by asking for a run, which looks into landing itself."""
-    limit = runs.now() - timedelta(seconds=LANDING_HINTS * clients.hint_seconds())
+    limit = clock.now() - timedelta(seconds=LANDING_HINTS * clients.hint_seconds())
     source = contract.load().files_source
     is_ignored = sources.find(source.name).is_ignored
     bucket = clients.landing_bucket()
@@ -125,11 +125,11 @@ def _sweep_landing(swept: Swept) -> None:
     late = [blob for blob in blobs if blob.updated <= limit and not is_ignored(blob.name)]
     if not late:
         return
-    seen = {listed.name for listed in state.listing("seen/")}
-    if any(runs.seen_name(bucket.name, blob.name, str(blob.generation)) not in seen for blob in late):
-        moment = runs.now()
+    seen = {listed.name for listed in state.listing(names.SEEN)}
+    if any(names.seen_name(bucket.name, blob.name, str(blob.generation)) not in seen for blob in late):
+        moment = clock.now()
         # One ask an hour at most: the seed, and so the run, is the same for every sweep of the hour.
-        run = runs.run_id(source.name, moment.replace(minute=0, second=0, microsecond=0), f"landing-{moment:%Y%m%d%H}")
-        if not state.exists(runs.plan_name(run)):
-            runs.publish_ask(run, {"source": source.name, "reason": "lost_event", "asked_by": "sweeper"}, moment)
+        run = names.run_id(source.name, moment.replace(minute=0, second=0, microsecond=0), f"landing-{moment:%Y%m%d%H}")
+        if not state.exists(names.plan_name(run)):
+            messages.publish_ask(run, {"source": source.name, "reason": "lost_event", "asked_by": "sweeper"}, moment)
             swept.landing_runs += 1

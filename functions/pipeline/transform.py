@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pipeline import clients, runs, state
+from pipeline import clients, clock, names, state
 from pipeline.errors import Retryable
 from pipeline.events import Delivery, Unreadable
 from pipeline.journal import log
@@ -66,7 +66,7 @@ def add_want(want: Mapping[str, Any]) -> Mapping[str, Any]:
 def is_building(data: Mapping[str, Any]) -> bool:
     """Whether a build holds a living claim. The lease of a killed job ends with the job's timeout."""
     building = data["building"]
-    return building is not None and not runs.past(building["lease_until"])
+    return building is not None and not clock.past(building["lease_until"])
 
 
 def is_due(data: Mapping[str, Any]) -> bool:
@@ -76,9 +76,9 @@ def is_due(data: Mapping[str, Any]) -> bool:
 
 def runs_about_to_close(data: Mapping[str, Any]) -> list[str]:
     """Runs that were opened in the last ``SETTLE_SECONDS`` and are none of those that want this transform."""
-    since = runs.now() - timedelta(seconds=SETTLE_SECONDS)
+    since = clock.now() - timedelta(seconds=SETTLE_SECONDS)
     wanting = {want["id"].split(".", 1)[0] for want in data["wants"]}
-    young = [listed.name.removeprefix(runs.OPEN) for listed in state.listing(runs.OPEN) if listed.updated > since]
+    young = [listed.name.removeprefix(names.OPEN) for listed in state.listing(names.OPEN) if listed.updated > since]
     return [run for run in young if run not in wanting]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import build, runs, state, transform
+from pipeline import build, clock, messages, names, runs, slices, state, transform
 from tests.conftest import LocalCloud, run_door
 
 
@@ -81,13 +81,13 @@ def test_a_want_that_came_in_during_the_build_is_asked_for_at_its_end(local_clou
 
 
 def test_closing_a_run_twice_wants_one_transform(local_cloud: LocalCloud) -> None:
-    moment = runs.now()
-    run = runs.run_id("crm", moment, "seed")
-    state.create(runs.open_name(run), {})
+    moment = clock.now()
+    run = names.run_id("crm", moment, "seed")
+    state.create(names.open_name(run), {})
     data = {"run_id": run, "slice_id": "s1", "source": "crm", "stream": "orders", "account": "default", "status": "loaded",
             "epoch": 1, "rows": 3, "aside": 0}  # fmt: skip
-    state.create(runs.plan_name(run), {"slices": [data]})
-    runs.create_slice(data)
+    state.create(names.plan_name(run), {"slices": [data]})
+    slices.create_slice(data)
     assert [runs.close(run), runs.close(run)] == ["succeeded", "succeeded"]
     from pipeline import events
 
@@ -105,18 +105,18 @@ class TestStart:
         return starts
 
     def ask(self, name: str, cloud: LocalCloud) -> None:
-        runs.publish("transform", {"v": 1, "kind": "transform", "id": name})
+        messages.publish("transform", {"v": 1, "kind": "transform", "id": name})
         for message in cloud.messages("transform"):
             run_door(transform.handle, message)
 
     def test_a_want_starts_the_job(self, local_cloud: LocalCloud, started: list[int]) -> None:
-        state.create(runs.open_name("20250301T000000Z-crm-00000001"), {})  # its own run, not yet taken off the list
+        state.create(names.open_name("20250301T000000Z-crm-00000001"), {})  # its own run, not yet taken off the list
         self.ask("20250301T000000Z-crm-00000001.17", local_cloud)
         assert started == [1]
 
     def test_it_waits_for_a_run_that_was_just_opened(self, local_cloud: LocalCloud, started: list[int]) -> None:
         other = "20250301T000000Z-crm-00000002"
-        state.create(runs.open_name(other), {})
+        state.create(names.open_name(other), {})
         self.ask("20250301T000000Z-crm-00000001.17", local_cloud)
         assert started == []
         self.ask(f"{other}.18", local_cloud)
@@ -126,6 +126,6 @@ class TestStart:
         self, local_cloud: LocalCloud, started: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(transform, "SETTLE_SECONDS", -1)  # the other run is older than that
-        state.create(runs.open_name("20250301T000000Z-crm-00000002"), {})
+        state.create(names.open_name("20250301T000000Z-crm-00000002"), {})
         self.ask("20250301T000000Z-crm-00000001.17", local_cloud)
         assert started == [1]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import clients, contract, runs, state
+from pipeline import clients, contract, names, slices, state
 from pipeline.errors import ContractError, Rejected, Skip, Wait
 from pipeline.sources import Account, Ask, Page, PlannedSlice, Task, crm
 from tests.conftest import LocalCloud
@@ -76,7 +76,7 @@ def test_one_object_is_planned_at_its_generation_even_when_seen(local_cloud: Loc
     generation = local_cloud.drop("contacts.csv", CONTACTS)
     local_cloud.drop("other.csv", CONTACTS)
     landing = {"bucket": "test-project-landing", "name": "contacts.csv", "generation": generation}
-    state.create(runs.seen_name(**landing), {})
+    state.create(names.seen_name(**landing), {})
     (planned,) = plan(landing_object=landing)
     assert planned.request["file"]["generation"] == generation
 
@@ -101,7 +101,7 @@ def test_a_file_replaced_after_planning_is_rejected_and_its_successor_loads(loca
 def test_the_schedule_passes_over_what_was_planned_and_a_person_does_not(local_cloud: LocalCloud) -> None:
     generation = local_cloud.drop("contacts.csv", CONTACTS)
     local_cloud.drop("new.csv", CONTACTS)
-    state.create(runs.seen_name("test-project-landing", "contacts.csv", generation), {})
+    state.create(names.seen_name("test-project-landing", "contacts.csv", generation), {})
     for who in ("scheduler", "sweeper"):
         assert [planned.request["file"]["name"] for planned in plan(asked_by=who)] == ["new.csv"]
     assert len(plan(asked_by="ann@example.com")) == 2
@@ -135,12 +135,12 @@ def test_the_same_bytes_are_loaded_once(local_cloud: LocalCloud) -> None:
     local_cloud.drop("contacts.csv", CONTACTS)
     local_cloud.drop("copy of contacts.csv", CONTACTS)
     one, two = plan()
-    data = runs.initial(RUN, one, contract.load())
-    runs.create_slice(data)
+    data = slices.initial(RUN, one, contract.load())
+    slices.create_slice(data)
     fetch(one, slice_id=data["slice_id"])
     with pytest.raises(Wait):
         fetch(two, slice_id="s2")
-    stored = runs.read_slice(RUN, data["slice_id"])
+    stored = slices.read_slice(RUN, data["slice_id"])
     assert stored is not None
     stored.change(status="loaded")
     with pytest.raises(Skip, match="same bytes"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import bronze, clients, ingest, runs, state, sweep
+from pipeline import bronze, clients, clock, errors, ingest, names, runs, slices, state, sweep
 from tests.conftest import LocalCloud, Message, run_door
 
 ORDERS = "order_id,contact_id,order_at,amount,currency\n" + "".join(
@@ -123,10 +123,10 @@ def test_a_retry_judges_the_file_by_todays_presets(local_cloud: LocalCloud) -> N
         " columns: {order_id: Bestellnummer, order_at: order_at, amount: amount, currency: currency, contact_id: contact_id}}]"
     )
     clients.state_bucket().blob("presets/german.yaml").upload_from_string(preset)
-    piece = runs.read_slice(data["run_id"], data["slice_id"])
+    piece = slices.read_slice(data["run_id"], data["slice_id"])
     assert piece is not None
-    state.create(runs.open_name(data["run_id"]), {})
-    runs.retry(piece, plan.refrozen(data["run_id"], piece.data))
+    state.create(names.open_name(data["run_id"]), {})
+    slices.retry(piece, plan.refrozen(data["run_id"], piece.data))
     assert runs.release("crm", 4) == 1
     work(local_cloud)
     (manifest,) = manifests(local_cloud)
@@ -147,10 +147,10 @@ class TestUnderWay:
         self, local_cloud: LocalCloud, claimed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (hint,) = local_cloud.messages("crm")
-        piece = runs.read_slice(claimed["run_id"], claimed["slice_id"])
+        piece = slices.read_slice(claimed["run_id"], claimed["slice_id"])
         assert piece is not None
         monkeypatch.setenv("PIPELINE_TIMEOUT_SECONDS", "-60")  # the lease of the dead is over at once
-        runs.claim(piece)
+        slices.claim(piece)
         monkeypatch.setenv("PIPELINE_TIMEOUT_SECONDS", "60")
         run_door(ingest.handle, hint)  # the redelivery of the dead worker's message is a stale hint
         assert manifests(local_cloud) == []
@@ -160,14 +160,14 @@ class TestUnderWay:
         assert the_slice(local_cloud)["epoch"] == 2
 
     def test_a_zombie_cannot_spoil_what_its_successor_keeps(self, local_cloud: LocalCloud, claimed: dict[str, Any]) -> None:
-        first = runs.read_slice(claimed["run_id"], claimed["slice_id"])
+        first = slices.read_slice(claimed["run_id"], claimed["slice_id"])
         assert first is not None
-        token = runs.claim(first)
-        second = runs.read_slice(claimed["run_id"], claimed["slice_id"])
+        token = slices.claim(first)
+        second = slices.read_slice(claimed["run_id"], claimed["slice_id"])
         assert second is not None
         second.change(status="waiting", lease_until=None)
-        runs.claim(second)
-        with pytest.raises(runs.LeaseLost):
+        slices.claim(second)
+        with pytest.raises(errors.LeaseLost):
             first.checkpoint(token, checkpoint={"cursor": 1})
 
     def test_a_lost_hint_is_sent_again(
@@ -183,9 +183,9 @@ class TestUnderWay:
     def test_a_manifest_outranks_the_state(self, local_cloud: LocalCloud, claimed: dict[str, Any]) -> None:
         """A zombie's manifest, if it is first, is complete and valid; whoever comes next moves on to the load."""
         hints = local_cloud.messages("crm")
-        piece = runs.read_slice(claimed["run_id"], claimed["slice_id"])
+        piece = slices.read_slice(claimed["run_id"], claimed["slice_id"])
         assert piece is not None
-        runs.claim(piece)
+        slices.claim(piece)
         writer = bronze.SliceWriter(piece.data)
         bronze.write_manifest(piece.data, writer, {})
         run_door(ingest.handle, hints[0])
@@ -193,22 +193,22 @@ class TestUnderWay:
 
     def test_a_shut_gate_lets_nothing_through(self, local_cloud: LocalCloud, claimed: dict[str, Any]) -> None:
         until = "2999-01-01T00:00:00+00:00"
-        state.create(runs.gate_name("crm", "default"), {"not_before": until, "reason": "quota"})
+        state.create(names.gate_name("crm", "default"), {"not_before": until, "reason": "quota"})
         work(local_cloud)
         data = the_slice(local_cloud)
         assert (data["status"], data["not_before"], data["attempts"]) == ("waiting", until, 0)
 
     def test_a_cancelled_run_stops(self, local_cloud: LocalCloud, claimed: dict[str, Any]) -> None:
-        state.create(runs.cancel_name(claimed["run_id"]), {})
+        state.create(names.cancel_name(claimed["run_id"]), {})
         work(local_cloud)
         assert the_slice(local_cloud)["status"] == "cancelled"
         (outcome,) = local_cloud.state("outcomes/").values()
         assert outcome["status"] == "cancelled"
 
     def test_a_slice_that_dies_each_time_ends_failed(self, local_cloud: LocalCloud, claimed: dict[str, Any]) -> None:
-        piece = runs.read_slice(claimed["run_id"], claimed["slice_id"])
+        piece = slices.read_slice(claimed["run_id"], claimed["slice_id"])
         assert piece is not None
-        piece.change(attempts=runs.MAX_CLAIMS_WITHOUT_PROGRESS)
+        piece.change(attempts=slices.MAX_CLAIMS_WITHOUT_PROGRESS)
         work(local_cloud)
         assert the_slice(local_cloud)["error"]["kind"] == "dies_each_time"
 
@@ -232,10 +232,10 @@ def test_release_keeps_no_more_than_its_share_in_flight(local_cloud: LocalCloud)
         local_cloud.drop(f"orders-{number}.csv", ORDERS.replace("O", f"O{number}-"))
     local_cloud.messages("crm")  # their events are lost; the schedule finds them
     asked = {"source": "crm", "reason": "schedule", "asked_by": "scheduler"}
-    moment = runs.now()
+    moment = clock.now()
     from pipeline import plan
 
-    plan.start(runs.run_id("crm", moment, "seed"), asked, moment)
+    plan.start(names.run_id("crm", moment, "seed"), asked, moment)
     assert len(local_cloud.messages("crm")) == 4
     statuses = sorted(data["status"] for data in local_cloud.state("slices/").values())
     assert statuses == ["planned"] * 2 + ["waiting"] * 4
@@ -254,8 +254,8 @@ def test_a_message_that_nobody_reads_is_refused(local_cloud: LocalCloud) -> None
 def test_a_run_for_an_unknown_stream_closes_failed_with_the_next_step(local_cloud: LocalCloud) -> None:
     from pipeline import plan
 
-    moment = runs.now()
-    run = runs.run_id("crm", moment, "seed")
+    moment = clock.now()
+    run = names.run_id("crm", moment, "seed")
     plan.start(run, {"source": "crm", "streams": ["dreams"]}, moment)
     (outcome,) = local_cloud.state("outcomes/").values()
     assert outcome["status"] == "failed"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.cloud import bigquery
 
-from pipeline import bronze, build, clients, contract, load, runs, state, tables, transform
+from pipeline import bronze, build, clients, contract, load, names, slices, state, tables, transform
 from pipeline.errors import Retryable
 from sandbox.engines.bigquery_process import ENVIRONMENT, BigQueryProcess
 from tests.conftest import PROJECT, LocalCloud, cloud_at, run_door
@@ -95,7 +95,7 @@ def test_a_loader_that_died_after_its_job_does_not_load_again(cloud: LocalCloud,
     """The job is done, the state does not know: the next delivery meets the job by its id."""
     data = the_slice(cloud)
     manifest = bronze.read_manifest(data["run_id"], data["slice_id"])
-    piece = runs.read_slice(data["run_id"], data["slice_id"])
+    piece = slices.read_slice(data["run_id"], data["slice_id"])
     assert manifest is not None
     assert piece is not None
     for job in load.loads_of(manifest):
@@ -124,10 +124,10 @@ def test_a_refused_load_fails_the_slice_and_a_retry_loads_it_under_a_new_id(clou
     assert outcome["status"] == "failed"
     columns = [bigquery.SchemaField(column.name, column.type) for column in tables.SET_ASIDE_COLUMNS]
     client.create_table(bigquery.Table(f"{PROJECT}.bronze.set_aside", columns))
-    piece = runs.read_slice(data["run_id"], data["slice_id"])
+    piece = slices.read_slice(data["run_id"], data["slice_id"])
     assert piece is not None
-    state.create(runs.open_name(data["run_id"]), {})
-    runs.retry(piece, {})
+    state.create(names.open_name(data["run_id"]), {})
+    slices.retry(piece, {})
     for message in cloud.messages("manifests"):
         run_door(load.handle, message)
     assert the_slice(cloud)["status"] == "loaded"

@@ -13,7 +13,7 @@ from datetime import UTC
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline import clients, originals, presets, runs, state
+from pipeline import clients, names, originals, presets, state
 from pipeline.contract import Source
 from pipeline.csv_head import HEAD_BYTES, examine
 from pipeline.csv_reading import Reading
@@ -62,11 +62,11 @@ def discover(ask: Ask, source: Source, accounts: Sequence[Account]) -> Iterable[
             return
         yield _one(ask.landing_object, book, source, accounts)
         return
-    seen = {listed.name for listed in state.listing("seen/")} if ask.asked_by in _LOOKING_AGAIN else frozenset()
+    seen = {listed.name for listed in state.listing(names.SEEN)} if ask.asked_by in _LOOKING_AGAIN else frozenset()
     for blob in clients.landing_bucket().list_blobs(timeout=TRANSFER_SECONDS):
         if is_ignored(blob.name) or not _is_asked(ask, blob):
             continue
-        if runs.seen_name(blob.bucket.name, blob.name, str(blob.generation)) in seen:
+        if names.seen_name(blob.bucket.name, blob.name, str(blob.generation)) in seen:
             continue
         planned = _planned(blob, book, source, accounts)
         if planned is not None and (not ask.streams or planned.stream in ask.streams):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import clients, contract, ingest, plan, runs, sweep
+from pipeline import clients, contract, ingest, names, plan, sweep
 from tests.conftest import LocalCloud, run_door
 
 
@@ -29,7 +29,7 @@ def manifests() -> list[dict[str, Any]]:
 
 def start(**asked: Any) -> str:
     moment = datetime(2025, 3, 8, 23, 30, tzinfo=UTC)
-    run = runs.run_id("weather", moment, json.dumps(asked))
+    run = names.run_id("weather", moment, json.dumps(asked))
     plan.start(run, {"source": "weather", **asked}, moment)
     return run
 
