@@ -29,7 +29,7 @@ First steps:
   python -m sandbox demo                      everything, from exports to figures, then stop
   python -m sandbox demo --data ~/exports     the same with your own files
   python -m sandbox sql "select count(*) from gold.fact_orders"
-  python -m sandbox up                        keep it running, with the console in a browser
+  python -m sandbox up                        keep it running, with its HTTP API (control) in a browser
 
 A world keeps its state in a home folder (.sandbox/company, or one for each --data folder).
 `python -m sandbox VERB --help` explains each verb.
@@ -175,7 +175,7 @@ def _up(world: World, options: argparse.Namespace) -> int:
 def _say_where(world: World) -> None:
     running = world.running()
     assert running is not None
-    print(f"console      {running.urls['console']}")
+    print(f"control      {running.urls['console']}")
     for name, value in running.parsed_addresses().environment().items():
         print(f"  export {name}={value}")
     print(f"  export GOOGLE_CLOUD_PROJECT={world.project}")

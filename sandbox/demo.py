@@ -159,7 +159,7 @@ def _say_what_next(progress: Progress, options: DemoOptions, world: World) -> No
     where = f" DATA={options.data}" if options.data is not None else ""
     lines: list[tuple[str, str]] = [
         (f'make sql{where} Q="select * from gold.fact_orders limit 5"', "ask the warehouse"),
-        (f"make up{where}", "keep it running, with the console"),
+        (f"make up{where}", "keep it running, with its HTTP API"),
         (f"make status{where}", "runs, slices, builds"),
     ]
     progress.say("\n[bold]Next[/bold]")

@@ -28,7 +28,7 @@ def show_status(world: World, console: Console | None = None) -> int:
     else:
         console.print(f"{running.status}: {escape(str(world.home))} (process {running.pid})")
         if "console" in running.urls:
-            console.print(f"console {running.urls['console']}")
+            console.print(f"control {running.urls['console']}")
     settings = world.read_settings()
     if settings is not None:
         filled = settings.data or f"the make-believe company, seed {settings.seed}"

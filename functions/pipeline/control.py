@@ -22,7 +22,7 @@ from pipeline.state import Conflict
 PROBLEM = "application/problem+json"
 RUNS_SHOWN = 50
 
-app = Flask(__name__)
+app = Flask(__name__, static_folder=None)
 
 
 def respond(incoming: Request) -> Response:
@@ -30,6 +30,17 @@ def respond(incoming: Request) -> Response:
     journal.set_trace(incoming.headers.get("X-Cloud-Trace-Context"))
     with app.request_context(incoming.environ):
         return app.full_dispatch_request()
+
+
+@app.get("/")
+def index() -> Response:
+    """What there is to look at."""
+    return jsonify({path.rule: (app.view_functions[path.endpoint].__doc__ or "").split("\n\n")[0] for path in _readable()})
+
+
+def _readable() -> list[Any]:
+    rules = [rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
+    return sorted(rules, key=lambda rule: rule.rule)
 
 
 @app.get("/healthz")

@@ -120,3 +120,9 @@ def test_the_sweeper_sends_nothing_when_nothing_is_due(http: FlaskClient, local_
     swept = http.post("/sweep").json
     assert set(swept.values()) == {0}
     assert local_cloud.messages("crm") == []
+
+
+def test_the_index_names_what_there_is_to_look_at(http: FlaskClient) -> None:
+    shown = http.get("/").json
+    assert {"/", "/runs", "/runs/<run>", "/transforms", "/dead-letters", "/healthz"} == set(shown)
+    assert all(shown.values())
