@@ -56,12 +56,7 @@ def run_dbt(build: builds.Build) -> int:
 
 def arguments(build: builds.Build, command: str) -> list[str]:
     """dbt's command line for a build. ``command``: ``build`` (seeds, models and tests) or ``run`` (without the tests)."""
-    variables = {
-        "build": build.number,
-        "since": build.since,
-        "reporting_currency": clients.setting("PIPELINE_REPORTING_CURRENCY"),
-        "reporting_time_zone": clients.setting("PIPELINE_REPORTING_TIME_ZONE"),
-    }
+    variables = {"build": build.number, "since": build.since}
     words = ["build", "--project-dir", str(HERE), "--profiles-dir", str(HERE)]
     words += ["--target", clients.setting("PIPELINE_DBT_TARGET"), "--vars", json.dumps(variables)]
     words += ["--exclude-resource-type", "unit_test"]  # they belong to CI, where nothing is built yet

@@ -115,13 +115,13 @@ class Warehouse:
 
         folder = SOURCES.parents[2]
         os.environ |= {"DBT_TARGET_PATH": str(scratch / "target"), "DBT_LOG_PATH": str(scratch / "logs")}
+        os.environ |= {"PIPELINE_REPORTING_CURRENCY": "GBP", "PIPELINE_REPORTING_TIME_ZONE": "Europe/London"}
         self.bronze = bronze
         self.runner = dbtRunner()
         self.where = ["--project-dir", str(folder), "--profiles-dir", str(folder), "--target", "sandbox"]
 
     def dbt(self, command: str, *words: str, **variables: Any) -> dict[str, str]:
         """Run one command. Returns ``{node: status}``; raises AssertionError with dbt's messages when a node fails."""
-        variables = {"reporting_currency": "GBP", "reporting_time_zone": "Europe/London", **variables}
         result = self.runner.invoke([command, "--quiet", *self.where, "--vars", yaml.safe_dump(variables), *words])
         if result.exception is not None:
             raise AssertionError(str(result.exception))

@@ -130,7 +130,8 @@ def test_image_holds_all_that_the_job_needs(image: Path) -> None:
     python = REPOSITORY / ".venvs" / "dbt" / "bin" / "python"
     if not python.exists():
         pytest.skip("no .venvs/dbt: make install")
-    settings = {"GOOGLE_CLOUD_PROJECT": "some-project", "PATH": os.environ["PATH"], "HOME": str(image)}
+    reporting = {"PIPELINE_REPORTING_CURRENCY": "EUR", "PIPELINE_REPORTING_TIME_ZONE": "Europe/Berlin"}
+    settings = {**reporting, "GOOGLE_CLOUD_PROJECT": "some-project", "PATH": os.environ["PATH"], "HOME": str(image)}
     code = (
         "import runpy, sys; names = runpy.run_path('dbt_job/job.py')\n"
         "assert names['contract'].load().functions\n"
