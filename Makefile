@@ -32,7 +32,7 @@ help: ## what can be made
 
 install: ## the four environments, from their lock files
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later found. Install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
-	@$(MAKE) --no-print-directory -j4 environments
+	@$(MAKE) --silent --no-print-directory -j4 environments
 
 environments: $(addsuffix /.made, $(ENVIRONMENTS))
 
