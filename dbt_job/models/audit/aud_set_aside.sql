@@ -7,7 +7,7 @@ failed as (
   select * from {{ source('bronze', 'failures') }}
   where true
   qualify row_number() over (
-    partition by source, stream, account_id, coalesce(file_name, slice_id) order by build desc, failed_at desc, slice_id) = 1
+    partition by source, stream, account_id, coalesce(file_name, slice_id) order by build desc, failed_at desc, slice_id desc) = 1
 )
 select
   'row' as unit, stream, account_id, slice_id, file_name, line_number, column_name, bad_value, reason,
