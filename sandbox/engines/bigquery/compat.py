@@ -14,6 +14,7 @@ from sandbox.engines.bigquery import (
     jobs,
     load_job,
     offsets,
+    parses,
     partition_filters,
     requests,
     rules,
@@ -38,6 +39,7 @@ def install(location: str, storage: str | None, scratch: Path) -> None:
     versions.check()
     if "bqemulator.server" in sys.modules:
         raise RuntimeError("bqemulator.server was imported before the corrections were installed")
+    parses.install()
     rules.install()
     casts.install()
     functions.install()
