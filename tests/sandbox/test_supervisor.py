@@ -77,7 +77,7 @@ def test_status_explains(world: Supervisor, capsys: pytest.CaptureFixture[str]) 
     assert cli.main(["status", "--home", str(world.world.home)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("up: ")
-    assert "console http://127.0.0.1:" in out
+    assert "control http://127.0.0.1:" in out
 
 
 def test_state_stays_and_the_cli_reads_it_while_the_world_is_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
