@@ -6,6 +6,7 @@ would send. Errors are problem details (RFC 9457).
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from collections.abc import Mapping
@@ -26,9 +27,14 @@ app = Flask(__name__, static_folder=None)
 
 
 def respond(incoming: Request) -> Response:
-    """Answer functions-framework's request with this module's routes."""
+    """Answer functions-framework's request with this module's routes.
+
+    The body is read once, by the framework's own request: it reads what is left after answering, and would wait at the
+    socket for bytes that ours has taken.
+    """
     journal.set_trace(incoming.headers.get("X-Cloud-Trace-Context"))
-    with app.request_context(incoming.environ):
+    body = incoming.get_data(cache=True)
+    with app.request_context({**incoming.environ, "wsgi.input": io.BytesIO(body)}):
         return app.full_dispatch_request()
 
 
