@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline import clients, clock, messages, state, tables, transform
+from pipeline import clients, clock, load, messages, state, tables, transform
 from pipeline.errors import Rejected, Retryable
 from pipeline.journal import log
 from pipeline.state import Conflict
@@ -99,19 +99,15 @@ def _register(build: Build, prefix: str, table: tables.Table) -> int:
 
 
 def _load(job_id: str, name: str, table: tables.Table, rows: int) -> None:
-    from google.cloud import bigquery
-
-    config = bigquery.LoadJobConfig(
-        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
-        schema=[bigquery.SchemaField(column.name, column.type) for column in table.columns],
-        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
-        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
-        max_bad_records=0,
-    )
     uri = f"gs://{clients.state_bucket().name}/{name}"
     target = f"{clients.project()}.{tables.DATASET}.{table.name}"
     job = clients.bigquery().load_table_from_uri(
-        uri, target, job_id=job_id, location=clients.location(), project=clients.project(), job_config=config
+        uri,
+        target,
+        job_id=job_id,
+        location=clients.location(),
+        project=clients.project(),
+        job_config=load.job_config(table.columns),
     )
     job.result()
     if job.output_rows != rows:

@@ -7,7 +7,6 @@
     │   └── LeaseLost another invocation took the slice over: stop quietly
     ├── Wait          not before some seconds from now: the slice sleeps, nobody holds an instance for it
     ├── Skip          nothing to do, and a reason worth keeping: the slice ends ``skipped``
-    ├── AlreadyDone   somebody else did exactly this: acknowledged
     └── Rejected      a person must act: what happened, to which id, and the next step
         └── ContractError   the contract or a preset is wrong: file and key
 
@@ -40,10 +39,6 @@ class Wait(PipelineError):
 
 class Skip(PipelineError):
     """The slice has nothing to deliver, and that is no fault: for example the same bytes were loaded before."""
-
-
-class AlreadyDone(PipelineError):
-    """The work was finished by another delivery of the same message."""
 
 
 class Rejected(PipelineError):

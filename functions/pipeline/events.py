@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline import journal
-from pipeline.errors import AlreadyDone, PipelineError, Rejected, Retryable
+from pipeline.errors import PipelineError, Rejected, Retryable
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
@@ -71,8 +71,6 @@ def deliver(event: CloudEvent, handle: Callable[[Delivery], None]) -> None:
     try:
         delivery = read(event)
         handle(delivery)
-    except AlreadyDone as done:
-        journal.log("door", f"already done: {done}")
     except Retryable as error:
         journal.log("door", f"will be delivered again: {error}", severity="WARNING")
         raise

@@ -22,7 +22,7 @@ from pipeline.slices import Slice
 from pipeline.state import Conflict
 
 if TYPE_CHECKING:
-    from google.cloud.bigquery import LoadJob
+    from google.cloud.bigquery import LoadJob, LoadJobConfig
 
 PASSING_REASONS = frozenset({"backendError", "internalError", "rateLimitExceeded", "jobBackendError", "jobInternalError"})
 """Error reasons after which the same load is tried again (cloud.google.com/bigquery/docs/error-messages)."""
@@ -134,20 +134,26 @@ def _run_job(piece: Slice, load: Load, started: float) -> None:
         )
 
 
-def _insert_or_get(job_id: str, load: Load, piece: Slice) -> LoadJob:
-    """Insert the job; if the id is taken it is ours, so look at that one. Job ids are per location."""
-    from google.api_core.exceptions import Conflict as AlreadyExists
+def job_config(columns: Sequence[tables.Column]) -> LoadJobConfig:
+    """How JSON lines are appended to a table that exists: the schema is fixed, and one bad row refuses all."""
     from google.cloud import bigquery
 
-    client = clients.bigquery()
-    config = bigquery.LoadJobConfig(
+    return bigquery.LoadJobConfig(
         source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
-        schema=[bigquery.SchemaField(column.name, column.type) for column in load.columns],
+        schema=[bigquery.SchemaField(column.name, column.type) for column in columns],
         write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
         create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
         max_bad_records=0,
-        labels={"source": piece.data["source"], "stream": piece.data["stream"], "step": "load"},
     )
+
+
+def _insert_or_get(job_id: str, load: Load, piece: Slice) -> LoadJob:
+    """Insert the job; if the id is taken it is ours, so look at that one. Job ids are per location."""
+    from google.api_core.exceptions import Conflict as AlreadyExists
+
+    client = clients.bigquery()
+    config = job_config(load.columns)
+    config.labels = {"source": piece.data["source"], "stream": piece.data["stream"], "step": "load"}
     target = f"{clients.project()}.{tables.DATASET}.{load.table}"
     uris = [bronze.uri(part.name) for part in load.parts]
     try:
