@@ -25,7 +25,7 @@ HOME_DIR ?=
 TESTS ?= 1
 WORLD = $(if $(DATA),--data "$(DATA)") $(if $(HOME_DIR),--home "$(HOME_DIR)")
 
-.PHONY: help install environments demo up down sql status reset test test-fast lint types format contract lock clean
+.PHONY: help install environments demo up down sql status files reset test test-fast lint types format contract lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z][a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,9 @@ export Q
 
 status: install ## what the world holds and does
 	@$(RUN) -m sandbox status $(WORLD)
+
+files: install ## account for every row of every file: loaded, set aside, non-rows, and how it was read
+	@$(RUN) -m sandbox files $(WORLD)
 
 reset: install ## forget the world (asks first)
 	@$(RUN) -m sandbox reset $(WORLD)

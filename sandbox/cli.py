@@ -79,6 +79,13 @@ Example:
 
 Works whether the world is up or down.
 """,
+    "files": """\
+Examples:
+  python -m sandbox files                     rows in each file = loaded + set aside + non-rows, and why
+  python -m sandbox files --data ~/exports
+
+Works whether the world is up or down.
+""",
     "reset": """\
 Examples:
   python -m sandbox reset                     asks before it deletes
@@ -120,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
     verb("fire", "ring a schedule now").add_argument("schedule", help="ingest-crm, or sweep")
     verb("sql", "ask the warehouse, answer as CSV").add_argument("query", help="GoogleSQL; - reads standard input")
     verb("status", "explain the state: runs, slices, builds")
+    verb("files", "account for every row of every file, and say how each was read")
     verb("reset", "delete a world's state").add_argument("--yes", action="store_true", help="do not ask")
     return top
 
@@ -132,7 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.data = options.data.expanduser()
     try:
         return {
-            "demo": _demo, "up": _up, "down": _down, "fire": _fire, "sql": _sql, "status": _status, "reset": _reset,
+            "demo": _demo, "up": _up, "down": _down, "fire": _fire, "sql": _sql, "status": _status, "files": _files,
+            "reset": _reset,
         }[options.verb](World(home), options)  # fmt: skip
     except WorldError as error:
         print(f"sandbox: {error}", file=sys.stderr)
@@ -296,6 +305,17 @@ def _status(world: World, _: argparse.Namespace) -> int:
 
     _must_exist(world)
     return show_status(world)
+
+
+def _files(world: World, _: argparse.Namespace) -> int:
+    from sandbox import file_report
+    from sandbox.progress import Progress
+    from sandbox.status import storage_of
+
+    _must_exist(world)
+    with storage_of(world) as cloud:
+        file_report.show(Progress().console, file_report.accounts(cloud))
+    return 0
 
 
 def _reset(world: World, options: argparse.Namespace) -> int:

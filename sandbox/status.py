@@ -33,7 +33,7 @@ def show_status(world: World, console: Console | None = None) -> int:
     if settings is not None:
         filled = settings.data or f"the make-believe company, seed {settings.seed}"
         console.print(f"holds   {escape(filled)}; reports in {settings.reporting_currency}")
-    with _cloud(world) as cloud:
+    with storage_of(world) as cloud:
         state = ledger.read(cloud)
         console.print(f"state   {describe(state)}")
         _runs(console, cloud, state)
@@ -44,7 +44,7 @@ def show_status(world: World, console: Console | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _cloud(world: World) -> Iterator[Cloud]:
+def storage_of(world: World) -> Iterator[Cloud]:
     """The running world's clients, or storage alone, started to be read."""
     running = world.running()
     if running is not None and running.addresses:

@@ -9,7 +9,7 @@ import pytest
 from sandbox import cli
 from sandbox.world import Lock, Running, World
 
-VERBS = ("demo", "up", "down", "fire", "sql", "status", "reset")
+VERBS = ("demo", "up", "down", "fire", "sql", "status", "files", "reset")
 
 
 def _help(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -41,7 +41,7 @@ def test_an_unknown_verb_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> Non
     assert left.value.code == 2
 
 
-@pytest.mark.parametrize("arguments", [["sql", "select 1"], ["status"]])
+@pytest.mark.parametrize("arguments", [["sql", "select 1"], ["status"], ["files"]])
 def test_a_world_that_was_never_filled_is_named_with_the_next_step(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
