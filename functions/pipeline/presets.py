@@ -198,7 +198,7 @@ def canonical(stream: Stream) -> Preset:
 def fit(preset: Preset, header: Sequence[str], file_name: str, streams: Mapping[str, Stream]) -> Fit | None:
     """How ``preset`` fits a header; ``None`` where it cannot be meant: another file name, or nothing in common.
 
-    A canonical preset fits only where it can place at least half of the columns, and more than one: a lone ``contact_id`` in
+    A canonical preset fits only where it can place more than half of the columns, and more than one: a lone ``contact_id`` in
     somebody's table does not make it a table of contacts.
     """
     if preset.file_name is not None and not named_so(preset.file_name, file_name):
@@ -215,7 +215,7 @@ def fit(preset: Preset, header: Sequence[str], file_name: str, streams: Mapping[
             if name in preset.constants or (column and column.found(present)) or set(headers) & set(missing):
                 continue
             missing.append(" or ".join(headers))
-    if preset.is_canonical and (matched < 2 or 2 * matched < len(present)):
+    if preset.is_canonical and (matched < 2 or 2 * matched <= len(present)):
         missing = missing or ["most of its columns"]
     return Fit(preset, matched, tuple(missing))
 

@@ -182,3 +182,9 @@ def test_the_dashboards_orders() -> None:
     (row,) = payloads(data, zone="America/New_York")
     assert (row["order_at"], row["item_count"], row["is_repeat"]) == ("2021-01-20T20:00:00Z", "1", "false")
     assert "_extra" not in row
+
+
+def test_a_table_of_which_the_contract_knows_only_half_is_not_taken_for_its_stream() -> None:
+    found = judge("ticket_id,created_at,schedule_id,synced_at\n7,2024-01-02 10:00:00,3,2024-01-02 11:00:00\n")
+    assert found.problem is not None
+    assert "'canonical:support_tickets' (2 headers), missing 'most of its columns'" in found.problem.message
