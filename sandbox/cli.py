@@ -86,6 +86,14 @@ Examples:
 
 Works whether the world is up or down.
 """,
+    "preset": """\
+Examples:
+  python -m sandbox preset ~/exports/sales.csv                    a draft on standard output
+  python -m sandbox preset ~/exports/sales.csv > ~/exports/presets.yaml
+  python -m sandbox preset ~/exports/data.csv --stream products   what it holds, where its header does not say
+
+The file is read, nothing is loaded, and no world is needed. The first lines say what would load; check what is `# unsure:`.
+""",
     "reset": """\
 Examples:
   python -m sandbox reset                     asks before it deletes
@@ -128,6 +136,9 @@ def parser() -> argparse.ArgumentParser:
     verb("sql", "ask the warehouse, answer as CSV").add_argument("query", help="GoogleSQL; - reads standard input")
     verb("status", "explain the state: runs, slices, builds")
     verb("files", "account for every row of every file, and say how each was read")
+    preset = verb("preset", "draft a preset for a file that none fits, and try it")
+    preset.add_argument("file", type=Path, help="an export: CSV, TSV, …; also .gz")
+    preset.add_argument("--stream", help="what the file holds: orders, contacts, …")
     verb("reset", "delete a world's state").add_argument("--yes", action="store_true", help="do not ask")
     return top
 
@@ -141,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return {
             "demo": _demo, "up": _up, "down": _down, "fire": _fire, "sql": _sql, "status": _status, "files": _files,
-            "reset": _reset,
+            "preset": _preset, "reset": _reset,
         }[options.verb](World(home), options)  # fmt: skip
     except WorldError as error:
         print(f"sandbox: {error}", file=sys.stderr)
@@ -333,6 +344,17 @@ def _reset(world: World, options: argparse.Namespace) -> int:
     finally:
         lock.release()
     print(f"deleted: {world.home}")
+    return 0
+
+
+def _preset(_: World, options: argparse.Namespace) -> int:
+    from pipeline.errors import ContractError
+    from sandbox.drafts.draft import draft
+
+    try:
+        print(draft(options.file.expanduser(), options.stream), end="")
+    except ContractError as error:
+        raise WorldError(error.message) from error
     return 0
 
 

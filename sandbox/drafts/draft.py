@@ -1,0 +1,255 @@
+"""A drafted preset as YAML, tried on its own file: what would load, what would be set aside, and what a person must decide."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import contract, presets
+from pipeline.contract import Source
+from pipeline.csv_head import HEAD_BYTES, examine
+from pipeline.csv_refusals import Examined
+from pipeline.csv_text import NotRows
+from pipeline.presets import Preset
+from pipeline.sources.crm import pages_of
+from sandbox.drafts import shapes
+from sandbox.drafts.guess import Draft, guess, words
+from sandbox.drafts.table import Table, table_of
+from sandbox.landing import PRESETS_FILE
+from sandbox.world import WorldError
+
+_SIGNS = {"€": "EUR", "£": "GBP", "₹": "INR"}
+"""Signs of one currency alone; a dollar or a yen sign is that of several."""
+_NULL_TEXT = frozenset({"null", "none", "nan", "n/a", "#n/a", "\\n"})
+_TOTALS = frozenset({"total", "totals", "sum", "summe", "gesamt", "totale", "totaal", "grand total"})
+_QUESTIONS = {
+    "format.date_order": ("date_order", '"dmy"', "which comes first, the day (dmy) or the month (mdy)?"),
+    "format.decimal": ("decimal", '"."', "which mark separates the fraction, the point or the comma?"),
+}
+"""What the reader asks for where a file does not prove it: the key, a value to try, the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A file read to its end with some presets, nothing kept."""
+
+    found: Examined
+    loaded: int = 0
+    set_aside: int = 0
+    non_rows: int = 0
+    reasons: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        """What would become of its rows."""
+        why = f" ({'; '.join(self.reasons)})" if self.reasons else ""
+        return f"{self.loaded} rows would load, {self.set_aside} be set aside{why}, {self.non_rows} are no rows."
+
+
+def draft(path: Path, stream: str | None = None) -> str:
+    """YAML for a file: a preset that says what is unsure about it, or a comment alone where a preset knows the file already.
+
+    ``stream`` says what the file holds where its header does not. Raises :class:`WorldError`, naming the file, where no preset
+    can be drafted, and :class:`~pipeline.errors.ContractError` for a ``presets.yaml`` beside it that is wrong.
+    """
+    source = contract.load().files_source
+    if stream is not None and stream not in source.streams:
+        raise WorldError(f"there is no stream '{stream}'; there are {', '.join(source.streams)}.")
+    table = table_of(path)
+    own = path.parent / PRESETS_FILE
+    book = presets.load(source, {PRESETS_FILE: own.read_bytes()} if own.is_file() else None)
+    known = _try(path, book, source)
+    if known.found.preset is not None and stream in (None, known.found.preset.stream):
+        return _known(path, known)
+    drafts = guess(table, source, path.stem, stream)
+    if not drafts or drafts[0].missing:
+        raise WorldError(_hopeless(path, table, drafts, stream))
+    return _drafted(path, table, drafts, source)
+
+
+def _try(path: Path, book: Sequence[Preset], source: Source) -> Trial:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+
+        def piece(start: int) -> bytes:
+            file.seek(start)
+            return file.read(HEAD_BYTES)
+
+        head = piece(0)
+        found = examine(
+            path.name,
+            head,
+            complete=size <= len(head),
+            book=book,
+            streams=source.streams,
+            more=lambda: [piece(size // 3), piece(2 * size // 3), piece(max(size - HEAD_BYTES, 0))],
+        )
+        if found.reading is None:
+            return Trial(found)
+        file.seek(0)
+        loaded = non_rows = 0
+        reasons: Counter[str] = Counter()
+        try:
+            for page in pages_of(file, found.reading, {"rows": 0}, {}):
+                loaded += len(page.rows)
+                non_rows += page.non_rows
+                reasons.update(f"{aside.reason} in {aside.column}" if aside.column else aside.reason for aside in page.aside)
+        except NotRows as error:
+            raise WorldError(f"{path} is not a table of text to its end: {error}.") from error
+    shown = tuple(f"{count} × {reason}" for reason, count in reasons.most_common(5))
+    return Trial(found, loaded, sum(reasons.values()), non_rows, shown)
+
+
+def _known(path: Path, trial: Trial) -> str:
+    preset, problem = trial.found.preset, trial.found.problem
+    assert preset is not None
+    which = (
+        "carries the contract's own field names"
+        if preset.is_canonical
+        else f"is known: preset '{preset.name}' of {preset.origin}"
+    )
+    said = [f"{path.name} {which}; it reads as {preset.source}.{preset.stream}. No draft is needed."]
+    said.append(f"But: {problem.message}. {problem.next_step}" if problem else trial.sentence())
+    return "".join(f"# {line}\n" for line in said)
+
+
+def _hopeless(path: Path, table: Table, drafts: Sequence[Draft], stream: str | None) -> str:
+    header = ", ".join(table.headers[:12]) + (", …" if len(table.headers) > 12 else "")
+    if not drafts:
+        named = f"of {stream}" if stream else "that the contract knows; name the stream with --stream if you know it"
+        return f"{path}: no column is a field {named}. Its header is {header}."
+    near = drafts[0]
+    missing = ", ".join(f"'{name}' ({near.stream.fields[name].description.rstrip('.')})" for name in near.missing)
+    return f"{path} is nearest to {near.stream.name}, but no column can be {missing}. Its header is {header}."
+
+
+def _drafted(path: Path, table: Table, drafts: Sequence[Draft], source: Source) -> str:
+    chosen = drafts[0]
+    form, questions = _format(table, chosen)
+    for _ in range(len(_QUESTIONS) + 1):
+        text = _yaml(path, table, chosen, form, questions)
+        trial = _try(path, presets.parse(text.encode(), path.name, source), source)
+        asked = _asked(trial)
+        if asked is None:
+            break
+        key, value, question = _QUESTIONS[asked]
+        form[key] = value
+        assert trial.found.problem is not None
+        questions[key] = f"{question} {trial.found.problem.message.removeprefix(path.name).lstrip(': ')}"
+    if trial.found.problem is not None:
+        raise WorldError(f"{trial.found.problem.message}. {trial.found.problem.next_step}")
+    lines = [f"Drafted from {path.name}, its first {len(table.rows)} rows. Check every line, above all those marked unsure."]
+    lines.append(f"As it stands: {trial.sentence()}")
+    rivals = [other.stream.name for other in drafts[1:] if not other.missing and other.worth >= 0.8 * chosen.worth]
+    if rivals:
+        lines.append(f"unsure: it may be {' or '.join(rivals)} too; --stream {rivals[0]} drafts that.")
+    return "".join(f"# {line}\n" for line in lines) + text
+
+
+def _asked(trial: Trial) -> str | None:
+    """The key of the format without which the reader would not read the file."""
+    problem = trial.found.problem
+    return next((key for key in _QUESTIONS if problem is not None and f"Set {key} in" in problem.next_step), None)
+
+
+def _format(table: Table, chosen: Draft) -> tuple[dict[str, str], dict[str, str]]:
+    """Keys of ``format`` with their YAML values, and what is unsure about some."""
+    form: dict[str, str] = {}
+    unsure: dict[str, str] = {}
+    cells = {name: _cells(table, chosen, name) for name in chosen.columns}
+    types = {name: chosen.stream.fields[name].type for name in chosen.columns}
+    money = [cell for name in cells if types[name] == "decimal" for cell in cells[name]]
+    texts = [cell for name in cells if types[name] == "string" for cell in cells[name]]
+    if table.encoding_is_guess:
+        form["encoding"] = table.encoding
+        unsure["encoding"] = "the file does not say; are all accents right?"
+    if table.header_line > 1:
+        form["header_row"] = str(table.header_line)
+    if any(map(shapes.has_money_sign, money)):
+        form["currency_marks"] = "true"
+    if any(re.match(r"'[0-9+=@-]|=\"", text) for text in texts):
+        form["spreadsheet_guards"] = "true"
+    if nulls := sorted({text for text in texts if text.casefold() in _NULL_TEXT}):
+        form["null_values"] = json.dumps(nulls)
+    if table.rows and (last := table.rows[-1][0].strip()).casefold().rstrip(":") in _TOTALS:
+        form["totals_prefix"] = json.dumps(last)
+    return form, unsure
+
+
+def _cells(table: Table, chosen: Draft, name: str) -> list[str]:
+    return [cell for header in chosen.columns[name].headers for cell in table.column(list(table.headers).index(header))]
+
+
+def _yaml(path: Path, table: Table, chosen: Draft, form: Mapping[str, str], questions: Mapping[str, str]) -> str:
+    stream = chosen.stream
+    weak = "little but an id and a name speaks for it" if chosen.is_weak else ""
+    used = [header for found in chosen.columns.values() for header in found.headers]
+    name = "_".join(dict.fromkeys([*words(path.stem), *words(stream.name)]))
+    match = [header for field in chosen.columns if stream.fields[field].required for header in chosen.columns[field].headers]
+    match = list(dict.fromkeys([*match, *used]))[: max(len(match), 4)]
+    lines = [
+        "presets:",
+        f"  - name: {name}",
+        f"    source: {stream.source}",
+        f"    stream: {stream.name}{_unsure(weak)}",
+        "    match:",
+        f"      headers: [{', '.join(map(_text, match))}]",
+        "    columns:",
+    ]
+    for field_name, found in chosen.columns.items():
+        headers = ", ".join(map(_text, found.headers))
+        value = headers if len(found.headers) == 1 else f"{{join: [{headers}]}}"
+        lines.append(f"      {field_name}: {value}{_unsure('; '.join(found.unsure))}")
+    lines += _currency(table, chosen)
+    if rest := [header for header in table.headers if header not in used]:
+        lines.append("    ignore: # known, and not loaded")
+        lines += [f"      - {_text(header.replace('*', '?'))}" for header in rest]
+    lines += _format_lines(table, chosen, form, questions)
+    return "\n".join(lines) + "\n"
+
+
+def _format_lines(table: Table, chosen: Draft, form: Mapping[str, str], questions: Mapping[str, str]) -> list[str]:
+    shown = [f"      {key}: {value}{_unsure(questions.get(key, ''))}" for key, value in form.items()]
+    clocks = [
+        found.headers[0]
+        for name, found in chosen.columns.items()
+        if chosen.stream.fields[name].type == "timestamp" and shapes.mostly(shapes.has_clock, _cells(table, chosen, name))
+    ]
+    if clocks:
+        named = ", ".join(clocks)
+        shown.append(
+            f"      # time_zone: Europe/London # unsure: in which zone are the times of {named}? Without it, the account's."
+        )
+    if not shown:
+        return []
+    return ["    format:" if form else "    # format:", *shown]
+
+
+def _currency(table: Table, chosen: Draft) -> list[str]:
+    """Amounts without a currency count in none: the sign in them, or a question."""
+    stream = chosen.stream
+    if "currency" not in stream.fields or "currency" in chosen.columns:
+        return []
+    money = [name for name in chosen.columns if stream.fields[name].type == "decimal"]
+    signs = {sign for name in money for cell in _cells(table, chosen, name) for sign in _SIGNS if sign in cell}
+    if len(signs) == 1:
+        (sign,) = signs
+        return ["    constants:", f"      currency: {_SIGNS[sign]} # unsure: from the sign {sign}"]
+    if not money:
+        return []
+    return ["    # constants:", "    #   currency: EUR # unsure: no column says in which currency the amounts are"]
+
+
+def _unsure(why: str) -> str:
+    return f" # unsure: {' '.join(why.split())}" if why else ""
+
+
+def _text(header: str) -> str:
+    """A header in YAML: plain where nothing in it can be taken for anything else."""
+    plain = re.fullmatch(r"[^\W\d_][\w ./()%-]*", header) and not header.endswith(" ")
+    if plain and header.casefold() not in {"no", "yes", "on", "off", "y", "n", "true", "false", "null"}:
+        return header
+    return json.dumps(header, ensure_ascii=False)
