@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pipeline.errors import ContractError
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from google.cloud.storage import Bucket
     from google.cloud.storage import Client as StorageClient
 
-_DATA_PLANES = ("STORAGE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "RUN_EMULATOR_HOST")
+_HTTP_PLANES = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
+_GRPC_PLANES = ("PUBSUB_EMULATOR_HOST", "RUN_EMULATOR_HOST")
+_DATA_PLANES = (*_HTTP_PLANES, *_GRPC_PLANES)
+"""Services that hold one deployment's state, messages and rows together: all of them are Google's, or none is."""
+_BESIDE = ("SECRETMANAGER_EMULATOR_HOST", "SCHEDULER_EMULATOR_HOST")
+"""May be given alone, but like all others only on this machine."""
 
 
 def setting(name: str, default: str | None = None) -> str:
@@ -69,20 +75,48 @@ def accounts() -> dict[str, list[dict[str, Any]]]:
 def check_addresses() -> None:
     """Refuse a half-local world: with one data plane elsewhere, all must be, and only on this machine.
 
-    A function that wrote state to an emulator and rows to a real warehouse would corrupt both.
+    A function that wrote state to an emulator and rows to a real warehouse would corrupt both; one that sent either to
+    another machine would hand them to a stranger, as emulators ask nobody who they are. Raises :class:`ContractError`.
     """
-    given = {name: os.environ[name] for name in _DATA_PLANES if os.environ.get(name)}
-    if not given:
-        return
-    if missing := [name for name in _DATA_PLANES if name not in given]:
-        raise ContractError(f"{', '.join(given)} set but not {', '.join(missing)}: emulated and real services do not mix")
+    given = {name: os.environ[name] for name in (*_DATA_PLANES, *_BESIDE) if name in os.environ}
     for name, address in given.items():
-        host = address.split("://", 1)[-1].rsplit(":", 1)[0].strip("[]")
-        if host != "localhost" and not _is_loopback(host):
-            raise ContractError(f"{name}={address} is not on this machine")
+        _check_address(name, address)
+    planes = [name for name in _DATA_PLANES if name in given]
+    if planes and (missing := [name for name in _DATA_PLANES if name not in given]):
+        raise ContractError(
+            f"{', '.join(planes)} set but not {', '.join(missing)}: emulated and real services do not mix",
+            next_step=f"Set {', '.join(missing)} too, or unset the others.",
+        )
+
+
+def _check_address(name: str, address: str) -> None:
+    """An address as the official clients take it: a base URL for HTTP, ``host:port`` for gRPC. Other machines are refused."""
+    step = f"Unset {name} to reach Google, or give it an address of this machine."
+    if not address:
+        # The clients disagree about it: one goes to Google, another to nowhere.
+        raise ContractError(f"{name} is set, but empty", next_step=step)
+    wants_url = name in _HTTP_PLANES
+    form = "http://127.0.0.1:8080" if wants_url else "127.0.0.1:8080"
+    try:
+        parts = urlsplit(address if wants_url else f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or port is None or (wants_url and parts.scheme not in ("http", "https")) or "://" in address[8:]:
+        raise ContractError(f"{name}: '{_shown(address)}' is no address like {form}", next_step=step)
+    if "@" in address:
+        raise ContractError(f"{name}={_shown(address)} holds credentials, which no emulator asks for", next_step=step)
+    if host != "localhost" and not _is_loopback(host):
+        raise ContractError(f"{name}={_shown(address)} is not on this machine", next_step=step)
+
+
+def _shown(address: str) -> str:
+    """An address without what stands before its ``@``: that may be a password."""
+    return address.rsplit("@", 1)[-1]
 
 
 def _is_loopback(host: str) -> bool:
+    """By its number, never by its name: what a name resolves to is another's to decide."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
