@@ -164,14 +164,15 @@ def _check_preset(preset: Preset, source: Source) -> None:
             raise ContractError(f"{where}: format.encoding: '{encoding}' is not known") from None
     if preset.format.get("decimal", ".") == preset.format.get("thousands"):
         raise ContractError(f"{where}: format: decimal and thousands are the same mark")
+    stream = source.streams.get(preset.stream) if preset.source == source.name else None
     taken: dict[str, str] = {}
     for name, column in preset.columns.items():
         for header in column.headers:
-            if taken.setdefault(plain(header), name) != name and not column.join:
-                raise ContractError(f"{where}: columns.{name}: '{header}' is already the column of {taken[plain(header)]}")
+            other = taken.setdefault(plain(header), name)
+            if other != name and not column.join and not _may_share(stream, name, other):
+                raise ContractError(f"{where}: columns.{name}: '{header}' is already the column of {other}")
     if preset.source != source.name:
         return
-    stream = source.streams.get(preset.stream)
     if stream is None:
         raise ContractError(
             f"{where}: stream: {source.name} has no stream '{preset.stream}'; it has {', '.join(source.streams)}"
@@ -181,6 +182,14 @@ def _check_preset(preset: Preset, source: Source) -> None:
             raise ContractError(f"{where}: {key}: '{unknown[0]}' is not a field of {stream.full_name}")
     if uncovered := [name for name in stream.required if name not in preset.columns and name not in preset.constants]:
         raise ContractError(f"{where}: columns: the required field '{uncovered[0]}' of {stream.full_name} has no column")
+
+
+def _may_share(stream: Stream | None, *names: str) -> bool:
+    """Whether two fields may come from one column: a key and what stands in for it (an address), or a word and what it means
+    (``status`` and ``is_deleted`` of a deal's stage). Any other pair is a slip of the pen."""
+    if stream is None or not all(name in stream.fields for name in names):
+        return False
+    return any(name in stream.key for name in names) or len({stream.fields[name].type for name in names}) > 1
 
 
 def canonical(stream: Stream) -> Preset:

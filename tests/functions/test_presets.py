@@ -47,7 +47,11 @@ def test_a_deployments_preset_replaces_the_built_in_one_of_its_name() -> None:
         ("stream: contacts", "stream: people", ["'mine'", "no stream 'people'", "contacts"]),
         ("contact_id: Key", "contact_id: Key, shoe: Key2", ["'mine'", "columns", "'shoe' is not a field of crm.contacts"]),
         ("contact_id: Key", "city: Key", ["'mine'", "required field 'contact_id'"]),
-        ("contact_id: Key", "contact_id: Key, city: KEY", ["'mine'", "columns.city", "already the column of contact_id"]),
+        (
+            "contact_id: Key",
+            "contact_id: Key, city: A, country: a",
+            ["'mine'", "columns.country", "already the column of city"],
+        ),
         ("columns:", "format: {time_zone: Mars/Olympus}\n    columns:", ["'mine'", "format.time_zone", "Mars/Olympus"]),
         ("columns:", "format: {encoding: klingon}\n    columns:", ["'mine'", "format.encoding"]),
         ("columns:", "format: {decimal: ',', thousands: ','}\n    columns:", ["'mine'", "same mark"]),
@@ -188,3 +192,13 @@ def test_a_table_of_which_the_contract_knows_only_half_is_not_taken_for_its_stre
     found = judge("ticket_id,created_at,schedule_id,synced_at\n7,2024-01-02 10:00:00,3,2024-01-02 11:00:00\n")
     assert found.problem is not None
     assert "'canonical:support_tickets' (2 headers), missing 'most of its columns'" in found.problem.message
+
+
+def test_a_key_and_what_stands_in_for_it_may_share_a_column_and_so_may_a_word_and_its_meaning() -> None:
+    own = MINIMAL.replace("{contact_id: Key}", "{contact_id: Key, email: Key, lifecycle_stage: Stage, is_deleted: Stage}")
+    own += "    format: {true_values: [gone], false_values: [lead]}\n"
+    found = payloads("Key,Stage\na@example.com,lead\nb@example.com,gone\n", extra=own)
+    assert [(row["contact_id"], row["email"], row["lifecycle_stage"], row["is_deleted"]) for row in found] == [
+        ("a@example.com", "a@example.com", "lead", "false"),
+        ("b@example.com", "b@example.com", "gone", "true"),
+    ]
