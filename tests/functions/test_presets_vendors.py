@@ -32,6 +32,12 @@ def test_every_preset_says_of_its_file_what_is_odd_and_in_which_time_zone_it_is(
             assert "\n# Time zone: " in said, path.name
 
 
+def test_the_page_for_users_names_every_preset() -> None:
+    page = (presets.PRESETS_PATH.parents[1] / "docs" / "your-own-files.md").read_text(encoding="utf-8")
+    names = {preset.name for preset in presets.load(CRM) if not preset.is_canonical and preset.origin != "showcase.yaml"}
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
 def test_no_two_presets_draw_on_a_header_that_one_of_them_names_whole() -> None:
     """Each preset's own columns, as a header, are taken for that preset."""
     for preset in presets.load(CRM):

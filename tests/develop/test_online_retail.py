@@ -1,0 +1,85 @@
+"""Eight days of real sales, a file per day: what the reader delivers equals a count that knows nothing of it, to the cent."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+
+from tests.develop import ledger
+from tests.develop.files import DEVELOP, data_files, needs_files
+
+pytestmark = needs_files
+DAYS = [name for name in data_files() if name.startswith("online_retail_8days/")]
+
+
+@dataclass(frozen=True)
+class Sales:
+    """What a day, or all of them, sold. ``repeated``: lines that are equal to an earlier one in every column that is read."""
+
+    lines: int
+    invoices: int
+    cancellations: int
+    repeated: int
+    revenue: Decimal
+
+
+def counted(names: list[str]) -> Sales:
+    """By the csv module and decimal arithmetic alone."""
+    rows: list[dict[str, str]] = []
+    for name in names:
+        with (DEVELOP / name).open(encoding="utf-8", newline="") as file:
+            rows += csv.DictReader(file)
+    invoices = {row["InvoiceNo"] for row in rows}
+    same = Counter((row["InvoiceNo"], row["StockCode"], row["Description"], row["Quantity"], row["UnitPrice"]) for row in rows)
+    return Sales(
+        len(rows),
+        len(invoices),
+        sum(invoice.startswith("C") for invoice in invoices),
+        len(rows) - len(same),
+        sum((Decimal(row["Quantity"]) * Decimal(row["UnitPrice"]) for row in rows), Decimal()),
+    )
+
+
+def delivered(names: list[str]) -> Sales:
+    """By the product's reader."""
+    rows = []
+    for name in names:
+        raw = (DEVELOP / name).read_bytes()
+        read = next(one for one in ledger.read(name, raw, 0) if one.line.stream == "order_items")
+        assert read.asides == []
+        rows += read.rows
+    invoices = {row["order_id"] for row in rows}
+    same = Counter(tuple(sorted(row.items())) for row in rows)
+    return Sales(
+        len(rows),
+        len(invoices),
+        sum(invoice.startswith("C") for invoice in invoices),
+        len(rows) - len(same),
+        sum((Decimal(row["quantity"]) * Decimal(row["unit_price"]) for row in rows), Decimal()),
+    )
+
+
+@pytest.mark.parametrize("name", DAYS)
+def test_the_lines_of_a_day(name: str) -> None:
+    assert delivered([name]) == counted([name])
+
+
+def test_the_lines_of_all_days() -> None:
+    found = delivered(DAYS)
+    assert found == counted(DAYS)
+    assert (found.lines, found.invoices, found.cancellations, found.revenue) == (22_523, 1_088, 136, Decimal("377488.45"))
+
+
+def test_no_invoice_stands_in_two_files() -> None:
+    assert sum(counted([name]).invoices for name in DAYS) == counted(DAYS).invoices
+
+
+def test_a_cancellation_takes_back_what_was_sold() -> None:
+    (read,) = [one for one in ledger.read(DAYS[0], (DEVELOP / DAYS[0]).read_bytes(), 0) if one.line.stream == "order_items"]
+    taken_back = [row for row in read.rows if row["order_id"].startswith("C")]
+    assert taken_back
+    assert all(Decimal(row["quantity"]) < 0 for row in taken_back)
