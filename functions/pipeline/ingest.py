@@ -187,6 +187,7 @@ class Extraction:
             window_to=date.fromisoformat(data["to"]) if data["to"] else None,
             request=data["request"],
             cursor=self.cursor,
+            mode=data["mode"],
         )
 
     def _keep(self, page: Page) -> None:

@@ -66,6 +66,11 @@ def seen_name(bucket: str, name: str, generation: str) -> str:
     return f"{SEEN}{hashlib.sha256(f'{bucket}/{name}'.encode()).hexdigest()[:16]}.{generation}"
 
 
-def file_name(sha256: str) -> str:
-    """Who owns the bytes of a file."""
-    return f"files/{sha256}.json"
+def arrivals_prefix(source: str, stream: str, account: str) -> str:
+    """Where the arrivals of files are noted, the newest first: see ``arrivals``."""
+    return f"arrivals/{source}/{stream}/{account}/"
+
+
+def file_name(source: str, stream: str, account: str, sha256: str) -> str:
+    """Which slice holds a file's content. One file may feed several streams, so each has an owner of its own."""
+    return f"files/{source}/{stream}/{account}/{sha256}.json"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline import bronze, clients, slices
+from pipeline import arrivals, bronze, clients
 from pipeline.csv_refusals import Problem
 from pipeline.csv_text import Encoding, Utf8Evidence
 from pipeline.errors import Rejected, Skip, Wait
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TRANSFER_SECONDS = 60
 """For one request; a whole file takes as many as it needs."""
 OWNER_WAIT_SECONDS = 60
+INFLATE_BYTES = 1024 * 1024
+"""Decompressed at a time: a few stored bytes may hold thousands of times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,9 @@ def keep(task: Task, file: Mapping[str, Any], *, gzip: bool) -> Original:
     try:
         landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
         sha256 = watch.sha256.hexdigest()
-        owner = slices.claim_file(sha256, task.run_id, task.slice_id)
+        owner = arrivals.claim(task, watch.content_sha256())
         if owner == "loaded_elsewhere":
-            raise Skip(f"{file['name']}: the same bytes (sha256 {sha256}) were loaded before")
+            raise Skip(f"{file['name']}: the same bytes (sha256 {sha256}) were loaded before, and nothing else came between")
         if owner == "in_flight_elsewhere":
             raise Wait(OWNER_WAIT_SECONDS, f"{file['name']}: another slice is loading the same bytes")
         _copy(landing, clients.bronze_bucket().blob(object_name(task.source.name, sha256, file["name"])))
@@ -90,6 +92,7 @@ class _Watch:
     def __init__(self, *, gzip: bool) -> None:
         self.sha256 = hashlib.sha256()
         self.evidence = Utf8Evidence()
+        self._content = hashlib.sha256() if gzip else self.sha256
         self._inflate = zlib.decompressobj(31) if gzip else None
 
     def write(self, data: bytes) -> int:
@@ -100,14 +103,22 @@ class _Watch:
             self._feed_inflated(data)
         return len(data)
 
+    def content_sha256(self) -> str:
+        """Of what the file holds. An export compressed anew differs in its bytes and is the same file to its readers."""
+        return self._content.hexdigest()
+
     def _feed_inflated(self, data: bytes) -> None:
-        """What is wrong with a gzip stream shows when its rows are read; here it only ends the evidence."""
+        """What is wrong with a gzip stream shows when its rows are read; here the file is then known by its bytes alone."""
         while data and self._inflate is not None:
             try:
-                self.evidence.feed(self._inflate.decompress(data))
+                content = self._inflate.decompress(data, INFLATE_BYTES)
             except zlib.error:
-                self._inflate = None
+                self._inflate, self._content = None, self.sha256
                 return
-            data = self._inflate.unused_data.lstrip(b"\0") if self._inflate.eof else b""
+            self.evidence.feed(content)
+            self._content.update(content)
             if self._inflate.eof:
+                data = self._inflate.unused_data.lstrip(b"\0")
                 self._inflate = zlib.decompressobj(31)
+            else:
+                data = self._inflate.unconsumed_tail

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline import contract, names, runs, slices, sources, state
+from pipeline import arrivals, contract, names, runs, slices, sources, state
 from pipeline.contract import Contract, Source, Stream
 from pipeline.errors import Rejected
 from pipeline.events import Delivery
@@ -59,8 +59,9 @@ def start(run: str, asked: Mapping[str, Any], asked_at: datetime) -> None:
 
 
 def create_slices(plan: Mapping[str, Any]) -> None:
-    """Create the state of every slice of a plan that has none yet, and mark its files as seen."""
+    """Create the state of every slice of a plan that has none yet, note its files' arrival and mark them as seen."""
     for data in plan["slices"]:
+        arrivals.note(data)
         slices.create_slice(data)
         if file := data["request"].get("file"):
             name = names.seen_name(file["bucket"], file["name"], file["generation"])

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from pipeline import clients, messages, names, state
 from pipeline.clock import now
@@ -193,24 +193,3 @@ def retry(piece: Slice, frozen: Mapping[str, Any]) -> None:
         messages.publish_manifest(piece.run, piece.id)
         return
     piece.change(**frozen, status="planned", error=None, checkpoint=None, attempts=0, published_at=None)
-
-
-def claim_file(sha256: str, run: str, slice_: str) -> Literal["mine", "loaded_elsewhere", "in_flight_elsewhere"]:
-    """Whose bytes are these? A file's identity is its bytes; the slice that owns them loads them, later ones do not.
-
-    An owner that failed or vanished is taken over.
-    """
-    me = {"run_id": run, "slice_id": slice_}
-    stored = state.create_or_read(names.file_name(sha256), me)
-    if stored.data["slice_id"] == slice_:
-        return "mine"
-    owner = read_slice(stored.data["run_id"], stored.data["slice_id"])
-    if owner is not None and owner.status in ("loaded", "extracted"):
-        return "loaded_elsewhere"
-    if owner is not None and owner.status not in SETTLED:
-        return "in_flight_elsewhere"
-    try:
-        state.replace(stored, me)
-    except Conflict:
-        return "in_flight_elsewhere"
-    return "mine"

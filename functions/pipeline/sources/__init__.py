@@ -81,6 +81,8 @@ class Task:
     request: Mapping[str, Json]
     cursor: Json | None = None
     """``None`` = from the beginning; else the ``cursor`` of the last page that was kept."""
+    mode: str = "upsert"
+    """How the slice's rows will be taken: ``dates``, ``upsert`` or ``snapshot``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The source ``crm``: delimited text files that people and exports drop into the landing bucket.
 
 ``discover`` looks at the first bytes of each file and freezes how it is to be read; ``fetch`` copies its bytes to bronze and
-yields its rows. A file's identity is its bytes: the same bytes under another name or in another run are not loaded again. A
-file that cannot be placed is a slice too, one that is rejected with the reason: nothing that was dropped goes unnoticed.
+yields its rows. A file's identity is its content: under another name or in another run it is not loaded again, unless other
+content came between (``arrivals``). A file that cannot be placed is a slice too, one that is rejected with the reason: nothing
+that was dropped goes unnoticed.
 """
 
 from __future__ import annotations
