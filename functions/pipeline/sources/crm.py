@@ -33,7 +33,7 @@ PAGE_ROWS = 5_000
 DOWNLOAD_CHUNK_BYTES = 4 * 1024 * 1024
 TRANSFER_SECONDS = 60
 """For one request; a whole file takes as many as it needs."""
-DATA_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
+DATA_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".ssv", ".txt")
 """Each may be followed by ``.gz``. A file with another one is rejected by its name."""
 IGNORED_NAMES = frozenset({"readme.md", "readme.txt", "presets.yaml", "presets.yml", "thumbs.db", "desktop.ini"})
 """Last parts of names (in any case) that are no data and are not planned; nor are hidden files and folder placeholders."""
