@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import zipfile
 
 import pytest
 
@@ -10,6 +12,15 @@ from pipeline.csv_reading import Reading, unique_names
 from tests.functions.reading import asides, judge, pages, payloads, problem_of, reading_of
 
 ORDERS = "order_id,order_at,amount,currency\n"
+
+
+def packed(*members: str, text: str = "x") -> bytes:
+    """A zip file with these members."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for member in members:
+            archive.writestr(member, text)
+    return file.getvalue()
 
 
 def test_a_file_with_the_contracts_own_names_needs_no_preset() -> None:
@@ -226,7 +237,9 @@ def test_two_presets_that_fit_equally_well_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("data", "word"),
     [
-        (b"PK\x03\x04rest", "Excel"),
+        (packed("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook"),
+        (packed("mimetype", "content.xml", text="application/vnd.oasis.opendocument.spreadsheet"), "an OpenDocument file"),
+        (packed("orders.csv"), "a zip archive; unpack it"),
         (b"\xd0\xcf\x11\xe0rest", "Excel"),
         (b"\n<!DOCTYPE html><html>", "web page"),
         (b'{"orders": []}', "JSON"),

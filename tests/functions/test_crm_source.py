@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import clients, contract, names, slices, state
+from pipeline import clients, contract, names, originals, slices, state
 from pipeline.errors import ContractError, Rejected, Skip, Wait
 from pipeline.sources import Account, Ask, Page, PlannedSlice, Task, crm
 from tests.conftest import LocalCloud
@@ -146,6 +146,34 @@ def test_the_same_bytes_are_loaded_once(local_cloud: LocalCloud) -> None:
     with pytest.raises(Skip, match="same bytes"):
         fetch(two, slice_id="s2")
     assert len(fetch(one, slice_id=data["slice_id"])) == 1  # its owner may read it again: a redelivery
+
+
+def test_an_export_that_is_compressed_anew_is_the_same_file(local_cloud: LocalCloud) -> None:
+    names_ = ("contacts.csv", "contacts-1.csv.gz", "contacts-2.csv.gz")
+    for name, data in zip(
+        names_, (CONTACTS.encode(), *(gzip.compress(CONTACTS.encode(), mtime=n) for n in (1, 2))), strict=True
+    ):
+        local_cloud.drop(name, data)
+    by_name = {planned.request["file"]["name"]: planned for planned in plan()}
+    data = slices.initial(RUN, by_name["contacts.csv"], contract.load())
+    slices.create_slice({**data, "status": "loaded"})
+    fetch(by_name["contacts.csv"], slice_id=data["slice_id"])
+    for name in names_[1:]:
+        with pytest.raises(Skip, match="same bytes"):
+            fetch(by_name[name], slice_id=name)
+
+
+def test_a_few_bytes_that_hold_a_thousand_times_as_many_do_not_fill_memory(local_cloud: LocalCloud) -> None:
+    rows = b"contact_id,city\n" + b"1,\n" * 20_000_000
+    data = gzip.compress(rows, 1)
+    watch = originals._Watch(gzip=True)
+    del rows
+    tracemalloc.start()
+    try:
+        watch.write(data)
+        assert tracemalloc.get_traced_memory()[1] < 8 * originals.INFLATE_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_goes_on_from_every_page(local_cloud: LocalCloud) -> None:

@@ -97,6 +97,20 @@ def test_the_same_bytes_under_another_name_are_skipped(local_cloud: LocalCloud) 
     assert statuses == ["extracted", "skipped"]
 
 
+def test_a_file_that_goes_back_is_loaded_again_though_events_come_late_twice_and_in_reverse(local_cloud: LocalCloud) -> None:
+    events = []
+    for content in (ORDERS, ORDERS + "O41,C1,2025-03-05 10:00:00,9.00,EUR\n", ORDERS):
+        local_cloud.drop("orders.csv", content)
+        work(local_cloud)
+        events += local_cloud.taken["crm"]
+    assert sorted(manifest["rows"] for manifest in manifests(local_cloud)) == [40, 40, 41]
+    for event in reversed(events):
+        run_door(ingest.handle, event)
+    work(local_cloud)
+    assert len(manifests(local_cloud)) == 3
+    assert {data["status"] for data in local_cloud.state("slices/").values()} == {"extracted"}
+
+
 def test_an_unknown_header_fails_the_slice_by_name_and_leaves_it_for_the_audit(local_cloud: LocalCloud) -> None:
     local_cloud.drop("weather.csv", "station,degrees\nOslo,3\n")
     work(local_cloud)
