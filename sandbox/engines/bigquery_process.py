@@ -18,6 +18,8 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
+from sandbox.engines.remote_faults import RemoteFaults
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venvs" / "bigquery"
 START_SECONDS = 60.0
@@ -68,6 +70,11 @@ class BigQueryProcess:
     def address(self) -> str:
         """Base address of the REST API, without a trailing slash."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def faults(self) -> RemoteFaults:
+        """Faults on purpose, of the running process; they end with it."""
+        return RemoteFaults(self.address)
 
     @property
     def pid(self) -> int | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from sandbox.engines.faults import Faults
 from sandbox.engines.storage_calls import Calls
+from sandbox.engines.storage_faults import FaultyCalls
 from sandbox.engines.storage_http import StorageServer
 from sandbox.engines.storage_notifications import Publisher
 from sandbox.engines.storage_objects import ObjectStore
@@ -19,6 +21,7 @@ class StorageEngine:
     ``directory`` holds everything and is created when missing; only one engine may use it at a time (raises
     :class:`~sandbox.engines.journal.JournalError`). ``publisher(topic, data, attributes)`` receives the announcements
     of the buckets' notification configurations; without it they wait in the journal. ``port`` 0 takes a free one.
+    ``faults`` breaks calls on purpose, at any time.
     """
 
     def __init__(self, directory: Path, *, publisher: Publisher | None = None, port: int = 0) -> None:
@@ -27,12 +30,13 @@ class StorageEngine:
         self._port = port
         self._server: StorageServer | None = None
         self.store: ObjectStore | None = None
+        self.faults = Faults()
 
     def start(self) -> str:
         """Opens the directory and serves it; returns the address, ``http://127.0.0.1:<port>``."""
         store = ObjectStore(self._directory, self._publisher)
         try:
-            server = StorageServer(self._port, Calls(store))
+            server = StorageServer(self._port, FaultyCalls(Calls(store), self.faults))
         except OSError:
             store.close()
             raise

@@ -6,14 +6,14 @@ import email.policy
 from email.parser import BytesParser, Parser
 from http import HTTPStatus
 
-from sandbox.engines.storage_calls import Calls
 from sandbox.engines.storage_errors import ApiError, invalid
+from sandbox.engines.storage_faults import Handler
 from sandbox.engines.storage_requests import Request, Response, error_response
 
 BOUNDARY = "batch_of_answers"
 
 
-def handle(calls: Calls, request: Request) -> Response:
+def handle(calls: Handler, request: Request) -> Response:
     """Carries out each call of the batch in its order; one call's failure does not touch the others."""
     head = b"Content-Type: " + request.header("Content-Type").encode() + b"\r\n\r\n"
     parts = BytesParser(policy=email.policy.HTTP).parsebytes(head + request.body())
@@ -37,7 +37,7 @@ def handle(calls: Calls, request: Request) -> Response:
     return Response(200, b"".join(out), None, [("Content-Type", f"multipart/mixed; boundary={BOUNDARY}")])
 
 
-def _carry_out(calls: Calls, outer: Request, raw: bytes) -> Response:
+def _carry_out(calls: Handler, outer: Request, raw: bytes) -> Response:
     head, _, body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")
     start, _, header_lines = head.decode().lstrip().partition("\n")
     words = start.split(" ")

@@ -33,6 +33,10 @@ class Calls:
         self._store = store
         self._sessions = Sessions()
 
+    def upload_target(self, upload_id: str) -> str:
+        """``bucket/object`` of a resumable upload, empty when there is no such upload."""
+        return self._sessions.target(upload_id)
+
     def handle(self, request: Request) -> Response:
         """The answer to ``request``; raises :class:`~sandbox.engines.storage_errors.ApiError`."""
         match request.segments:

@@ -8,11 +8,12 @@ from typing import Any
 class ApiError(Exception):
     """An answer other than success. ``code`` is the HTTP status, ``reason`` Google's word for it."""
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
+    def __init__(self, code: int, reason: str, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.message = message
+        self.retry_after_seconds = retry_after_seconds
 
     def body(self) -> dict[str, Any]:
         """The JSON body that Google's API sends with this error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -10,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from sandbox.engines import storage_batch
-from sandbox.engines.storage_calls import Calls
 from sandbox.engines.storage_errors import ApiError
+from sandbox.engines.storage_faults import ConnectionCut, Handler
 from sandbox.engines.storage_requests import Request, Response, error_response
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class StorageServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, calls: Calls) -> None:
+    def __init__(self, port: int, calls: Handler) -> None:
         self.calls = calls
         self._connections: set[socket.socket] = set()
         self._connections_lock = threading.Lock()
@@ -106,6 +107,9 @@ class StorageHandler(BaseHTTPRequestHandler):
             response = error_response(error)
             if error.code == 501:
                 logger.error("%s", error.message)
+        except ConnectionCut:
+            self._cut()
+            return
         except ConnectionError:
             raise
         except Exception as error:  # a fault of the engine must reach the caller as one, not as a closed connection
@@ -116,7 +120,17 @@ class StorageHandler(BaseHTTPRequestHandler):
                 pass
         elif not self._body_read:
             self.close_connection = True  # half a body is still under way: the connection cannot be used again
-        self._send(response)
+        try:
+            self._send(response)
+        except ConnectionCut:  # in the middle of a download
+            self._cut()
+
+    def _cut(self) -> None:
+        """Ends the connection as a broken network would: the client sees it close without a (whole) answer."""
+        self.wfile.flush()
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - names given by http.server
 

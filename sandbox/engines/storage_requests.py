@@ -79,4 +79,7 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 def error_response(error: ApiError) -> Response:
     """The answer that reports ``error``; 304 has no body."""
-    return Response(304) if error.code == 304 else json_response(error.body(), error.code)
+    response = Response(304) if error.code == 304 else json_response(error.body(), error.code)
+    if error.retry_after_seconds is not None:
+        response.headers.append(("Retry-After", f"{error.retry_after_seconds:g}"))
+    return response

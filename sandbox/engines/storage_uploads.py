@@ -112,6 +112,12 @@ class Sessions:
             raise not_found("No such upload session. It ended, or the engine was restarted: begin the upload anew.")
         return session
 
+    def target(self, upload_id: str) -> str:
+        """``bucket/object`` of the session, empty when there is none."""
+        with self._lock:
+            session = self._sessions.get(upload_id)
+        return f"{session.bucket}/{session.name}" if session else ""
+
     def remove(self, upload_id: str) -> None:
         """Forgets the session and its bytes."""
         with self._lock:

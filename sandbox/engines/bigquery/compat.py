@@ -10,6 +10,7 @@ from sandbox.engines.bigquery import (
     casts,
     definitions,
     functions,
+    http_faults,
     information_schema,
     jobs,
     load_job,
@@ -52,6 +53,7 @@ def install(location: str, storage: str | None, scratch: Path) -> None:
     tables.install(location)
     jobs.install(location, load_job.make_executor(StorageObjects(storage), scratch))
     requests.install(location)
+    http_faults.install(location)
 
 
 def _keep_no_history() -> None:

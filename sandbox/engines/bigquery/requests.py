@@ -48,17 +48,17 @@ class Requests:
         if scope["type"] != "http" or scope["path"] in UNLOCKED:
             await self.app(scope, receive, send)
             return
-        body = await _read(receive)
+        body = await read(receive)
         async with self.lock:
             refusal = self._refusal(scope, body)
             if refusal:
-                await _answer(send, *refusal)
+                await answer(send, *refusal)
                 return
-            answer = _Answer(send, self.location)
+            corrected = _Answer(send, self.location)
             try:
-                await self.app(scope, _replay(body, receive), answer.send)
+                await self.app(scope, replay(body, receive), corrected.send)
             except Exception:  # bqemulator has logged it, and Starlette raises it again after it has answered 500
-                if not answer.sent:
+                if not corrected.sent:
                     raise
 
     def _refusal(self, scope: Message, body: bytes) -> tuple[int, str, str] | None:
@@ -69,7 +69,7 @@ class Requests:
         query = parse_qs(scope.get("query_string", b"").decode())
         location = query.get("location", [""])[0]
         if scope["method"] == "POST" and job_id is None:
-            request = _decode(scope, body)
+            request = decode(scope, body)
             reference = request.get("jobReference") or {}
             location = reference.get("location") or request.get("location") or ""
             named = reference.get("jobId")
@@ -82,7 +82,8 @@ class Requests:
         return None
 
 
-def _decode(scope: Message, body: bytes) -> dict[str, Any]:
+def decode(scope: Message, body: bytes) -> dict[str, Any]:
+    """A request's JSON body, empty when it is none."""
     try:
         if dict(scope["headers"]).get(b"content-encoding") == b"gzip":
             body = gzip.decompress(body)
@@ -92,7 +93,8 @@ def _decode(scope: Message, body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-async def _read(receive: Receive) -> bytes:
+async def read(receive: Receive) -> bytes:
+    """The whole body of a request."""
     parts, more = [], True
     while more:
         message = await receive()
@@ -103,7 +105,8 @@ async def _read(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body again that was read."""
     sent = False
 
     async def replay() -> Message:
@@ -116,7 +119,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _answer(send: Send, status: int, reason: str, text: str) -> None:
+async def answer(send: Send, status: int, reason: str, text: str) -> None:
+    """Answer with an error in the form of Google's API."""
     error = {"code": status, "message": text, "errors": [{"message": text, "domain": "global", "reason": reason}]}
     body = json.dumps({"error": error}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
