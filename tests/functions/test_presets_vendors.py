@@ -235,6 +235,20 @@ def test_an_order_of_shopify_is_its_first_row() -> None:
     assert ([row["order_id"] for row in page.rows], page.non_rows, page.aside) == (["#1001", "#1002"], 1, [])
 
 
+def test_products_of_shopify_under_its_newer_headers() -> None:
+    (page,) = pages(
+        "Title,URL handle,Description,Vendor,Product category,Type,Tags,Published on online store,Status,SKU,Option1 name,"
+        "Option1 value,Price,Compare-at price,Inventory quantity,Product image URL,SEO title,"
+        "Color (product.metafields.shopify.color-pattern)\n"
+        "Mug,mug,A mug,Acme,Home & Garden,Kitchen,,TRUE,Active,M-1,Size,S,9.50,,4,,,\n"
+        ",mug,,,,,,,,M-2,,L,11.50,,2,,,\n"
+    )
+    assert page.rows == [
+        {"product_id": "mug", "product_name": "Mug", "category": "Kitchen", "price": "9.50", "status": "Active"}
+    ]
+    assert (page.non_rows, page.unknown_fields) == (1, {})
+
+
 def test_customers_of_shopify_are_told_apart_by_id_or_where_there_is_none_by_address() -> None:
     assert preset_of(f"{CONTACTS_2024}\n") == "shopify_customers"
     assert preset_of(f"{CONTACTS_2022}\n") == "shopify_customers_by_email"
