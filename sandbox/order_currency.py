@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pipeline import contract, presets
 from pipeline.csv_head import HEAD_BYTES, examine
+from pipeline.csv_refusals import Problem
 from pipeline.csv_text import NotRows
-from pipeline.sources.crm import is_ignored, pages_of
+from pipeline.sources.crm import decided_of, is_ignored, pages_of
 from sandbox.landing import PRESETS_FILE, files_of
 
 
@@ -33,7 +34,11 @@ def commonest_currency(folder: Path) -> str | None:
                 continue
             file.seek(0)
             try:
-                for page in pages_of(file, found.reading, {"rows": 0}, {}):
+                reading = decided_of(file, found.reading, name)
+                if isinstance(reading, Problem):
+                    continue
+                file.seek(0)
+                for page in pages_of(file, reading, {"rows": 0}, {}):
                     counts.update(code.strip().upper() for row in page.rows if (code := row.get("currency")))
             except NotRows:
                 continue  # cut short: it will be set aside whole

@@ -1,67 +1,69 @@
-"""How a file writes numbers and days, judged from some of its cells; where they prove nothing, that is said.
+"""What the values of a column prove about how it is written: the marks of its numbers, the order of day and month.
 
-``1,234`` is twelve hundred in London and one and a quarter in Berlin; ``04/03/2024`` is March or April. A wrong guess would be
-loaded without a sound, so only a proof decides: a day above 12, a number with both marks, a group that is not of three.
+``1.234,5`` and ``1,234.5`` are the same number a quarter in Berlin and in Boston; ``04/03/2024`` is March or April. A wrong
+guess would be loaded without a sound, so only a proof decides: a day above 12, a number with both marks, a group that is not
+of three. Evidence is gathered a few cells at a time, so that a whole file can be asked where its first rows leave it open.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from pipeline.csv_days import plausible_number_dates, shown_as
 
 _OTHER = {".": ",", ",": "."}
 _NUMBER_CHARS = re.compile("[^0-9.,' \u00a0\u202f\u2009\u2019]")
 _SPACES = " \u00a0\u202f\u2009"
-_NUMERIC_DAY = re.compile(r"([0-9]{1,2})[-/]([0-9]{1,2})[-/](?:[0-9]{4}|[0-9]{2})(?![0-9])")
+_NUMERIC_DAY = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?![0-9])")
+_WORDS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year, month, day"}
+
+Marks = tuple[str, str]
+"""Decimal mark and thousands mark; no thousands mark is ``""``."""
 
 
-@dataclass(slots=True)
-class Numbers:
-    """The marks that were found. ``ambiguous`` and ``conflict`` hold the cells that show it."""
+class NumberEvidence:
+    """What the cells of one column of numbers tell. ``integers``: a fraction is none, so ``1,234`` can only be a thousand."""
 
-    decimal: str = "."
-    thousands: str = ""
-    guess: str | None = None
-    ambiguous: str | None = None
-    conflict: tuple[str, str] | None = None
+    def __init__(self, *, integers: bool = False) -> None:
+        self.proof: dict[str, str] = {}
+        """Decimal mark to the first cell that proves it."""
+        self.unclear: dict[str, str] = {}
+        """A mark that may be either to the first cell with it."""
+        self.group: str | None = None
+        """A blank or an apostrophe, where it separates groups."""
+        self._integers = integers
 
+    def feed(self, cells: Iterable[str]) -> None:
+        """Take cells in, in file order; those without a value left out."""
+        for cell in dict.fromkeys(cells):
+            number = _NUMBER_CHARS.sub("", cell).strip(_SPACES + "'.,")
+            if number.isdigit():
+                continue
+            for spaces in _SPACES[1:]:
+                number = number.replace(spaces, " ")
+            number = number.replace("\u2019", "'")
+            for mark in " '":
+                if mark in number:
+                    self.group = mark
+                    number = number.replace(mark, "")
+            mark = _decimal_mark(number)
+            if mark[:1] == "?" and self._integers and number[-3:] != "000":
+                mark = _OTHER[mark[-1]]
+            if mark in _OTHER:
+                self.proof.setdefault(mark, cell)
+            elif mark:
+                self.unclear.setdefault(mark[-1], cell)
 
-def judge_numbers(cells: Iterable[str], *, delimiter: str, decimal: str | None, thousands: str | None) -> Numbers:
-    """The marks of a file's numbers. What a preset declares (``decimal``, ``thousands``) is not judged."""
-    proof: dict[str, str] = {}
-    """Decimal mark to the cell that proves it."""
-    unclear: dict[str, str] = {}
-    group: str | None = None
-    for cell in cells:
-        number = _NUMBER_CHARS.sub("", cell).strip(_SPACES + "'.,")
-        for spaces in _SPACES[1:]:
-            number = number.replace(spaces, " ")
-        number = number.replace("\u2019", "'")
-        for mark in " '":
-            if mark in number:
-                group = mark
-                number = number.replace(mark, "")
-        mark = _decimal_mark(number)
-        if mark in _OTHER:
-            proof.setdefault(mark, cell)
-        elif mark:
-            unclear.setdefault(mark[-1], cell)
-    if decimal is not None:
-        return Numbers(decimal, thousands if thousands is not None else group or _OTHER[decimal])
-    if len(proof) == 2:
-        return Numbers(conflict=(proof["."], proof[","]))
-    if proof:
-        (found, cell), *_ = proof.items()
-        mark = thousands if thousands is not None else group or _OTHER[found]
-        guess = f"decimal mark '{found}', as in '{cell}'" if found == "," else None
-        return Numbers(found, mark if mark != found else "", guess)
-    if thousands is not None or group is not None:
-        mark = thousands if thousands is not None else group or ""
-        return Numbers("," if mark == "." else ".", mark)
-    if "," in unclear or ("." in unclear and delimiter == ";"):
-        return Numbers(ambiguous=unclear.get(",") or unclear["."])
-    return Numbers()
+    @property
+    def proven(self) -> str | None:
+        """The decimal mark, where the column alone tells. Whatever stands beside another group mark is one."""
+        if len(self.proof) == 1:
+            return next(iter(self.proof))
+        if not self.proof and self.group and len(self.unclear) == 1:
+            return next(iter(self.unclear))
+        return None
 
 
 def _decimal_mark(number: str) -> str:
@@ -81,46 +83,144 @@ def _decimal_mark(number: str) -> str:
 
 
 @dataclass(slots=True)
-class Days:
-    """Order of day and month by field (``""``: every other one). ``ambiguous``, ``conflicts``: field to cells that show it."""
+class Numbers:
+    """The marks by field (``""``: every other one), and what of them is open.
 
-    orders: dict[str, str] = field(default_factory=dict)
+    ``unproven``: field to a cell that its own column does not explain. ``ambiguous``: those of them that the file's other
+    columns do not explain either. ``conflicts``: field to two cells that contradict each other.
+    """
+
+    marks: dict[str, Marks] = field(default_factory=lambda: {"": (".", "")})
     guesses: list[str] = field(default_factory=list)
+    unproven: dict[str, str] = field(default_factory=dict)
     ambiguous: dict[str, str] = field(default_factory=dict)
     conflicts: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def judge_days(columns: Mapping[str, Sequence[str]]) -> Days:
-    """The order of day and month in each date or timestamp field, from its cells."""
+def judge_numbers(
+    columns: Mapping[str, NumberEvidence],
+    *,
+    delimiter: str,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    known: Mapping[str, Marks] | None = None,
+) -> Numbers:
+    """The marks of a file's columns of numbers, each by its own cells, else by the file's other columns.
+
+    What a preset declares (``decimal``, ``thousands``) is not judged. ``known``: marks of columns that were judged before.
+    """
+    found = Numbers()
+    if decimal is None and thousands in _OTHER:
+        decimal = _OTHER[thousands]
+    if decimal is not None:
+        for name, evidence in columns.items():
+            found.marks[name] = (decimal, thousands if thousands is not None else evidence.group or _OTHER[decimal])
+        found.marks[""] = (decimal, thousands if thousands is not None else _OTHER[decimal])
+        return found
+    own: dict[str, Marks] = dict(known or {})
+    for name, evidence in columns.items():
+        if len(evidence.proof) > 1:
+            found.conflicts[name] = (evidence.proof["."], evidence.proof[","])
+        elif mark := evidence.proven:
+            own[name] = (mark, thousands if thousands is not None else evidence.group or _OTHER[mark])
+            if mark == ",":
+                cell = evidence.proof.get(mark) or evidence.unclear[mark]
+                found.guesses.append(f"{name}: decimal mark ',', as in '{cell}'")
+    agreed = {mark for mark, _ in own.values()}
+    if len(agreed) == 1:
+        (mark,) = agreed
+        groups = {group for _, group in own.values()}
+        found.marks[""] = (mark, groups.pop() if len(groups) == 1 else _OTHER[mark])
+    elif thousands is not None:
+        found.marks[""] = (".", thousands)
+    found.marks |= {name: marks for name, marks in own.items() if name in columns}
+    for name, evidence in columns.items():
+        if name in own or name in found.conflicts:
+            continue
+        if evidence.unclear:
+            cell = found.unproven[name] = next(iter(evidence.unclear.values()))
+            if len(agreed) == 1:
+                found.guesses.append(f"{name}: decimal mark '{found.marks[''][0]}', as in the file's other columns")
+            elif agreed or "," in evidence.unclear or delimiter == ";":
+                found.ambiguous[name] = evidence.unclear.get(",") or cell
+        elif evidence.group and not agreed:
+            found.marks[name] = (".", evidence.group)
+    return found
+
+
+class DayEvidence:
+    """What the cells of one column of dates or times tell."""
+
+    def __init__(self) -> None:
+        self.proof: dict[str, str] = {}
+        """Order (``dmy``, ``mdy``, ``ymd``) to the first cell that proves it."""
+        self.numeric: str | None = None
+        """The first cell that is a day of numbers only, its year last or of two digits."""
+        self.first: str | None = None
+        self.number_dates: frozenset[str] | None = None
+        """What all cells can be, as numbers that stand for days: :data:`pipeline.csv_days.NUMBER_DATES`."""
+
+    def feed(self, cells: Iterable[str]) -> None:
+        """Take cells in, in file order; those without a value left out."""
+        for cell in dict.fromkeys(cells):
+            if self.first is None:
+                self.first = cell
+            if self.number_dates is None or self.number_dates:
+                possible = plausible_number_dates(cell)
+                self.number_dates = possible if self.number_dates is None else self.number_dates & possible
+            found = _NUMERIC_DAY.match(cell)
+            if found is None or (found[2] == "." and len(found[4]) == 4):
+                continue  # nobody writes the month first with dots
+            self.numeric = self.numeric or cell
+            first, second = int(found[1]), int(found[3])
+            if first > 31 and len(found[4]) == 2:
+                self.proof.setdefault("ymd", cell)
+            elif (first > 12 and second <= 12) or found[2] == ".":
+                self.proof.setdefault("dmy", cell)
+            elif second > 12 and first <= 12:
+                self.proof.setdefault("mdy", cell)
+
+
+@dataclass(slots=True)
+class Days:
+    """Order of day and month by field (``""``: every other one), and what of it is open; see :class:`Numbers`.
+
+    ``number_dates``: field to what its numbers stand for.
+    """
+
+    orders: dict[str, str] = field(default_factory=dict)
+    number_dates: dict[str, str] = field(default_factory=dict)
+    guesses: list[str] = field(default_factory=list)
+    unproven: dict[str, str] = field(default_factory=dict)
+    ambiguous: dict[str, str] = field(default_factory=dict)
+    conflicts: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def judge_days(columns: Mapping[str, DayEvidence], known: Mapping[str, str] | None = None) -> Days:
+    """The order of day and month in each date or timestamp field. ``known``: orders that were judged before."""
     days = Days()
-    unproven: dict[str, str] = {}
-    for name, cells in columns.items():
-        proof: dict[str, str] = {}
-        for cell in cells:
-            if found := _NUMERIC_DAY.match(cell):
-                unproven.setdefault(name, cell)
-                if int(found[1]) > 12:
-                    proof.setdefault("dmy", cell)
-                elif int(found[2]) > 12:
-                    proof.setdefault("mdy", cell)
-        if len(proof) == 2:
-            days.conflicts[name] = (proof["dmy"], proof["mdy"])
-        elif proof:
-            (order, cell), *_ = proof.items()
+    for name, evidence in columns.items():
+        if len(evidence.proof) > 1:
+            one, other, *_ = evidence.proof.values()
+            days.conflicts[name] = (one, other)
+        elif evidence.proof:
+            (order, cell), *_ = evidence.proof.items()
             days.orders[name] = order
             days.guesses.append(f"{name}: {_WORDS[order]}, as in '{cell}'")
-    found_orders = set(days.orders.values())
-    for name, cell in unproven.items():
-        if name in days.orders or name in days.conflicts:
+        elif evidence.number_dates and evidence.first is not None:
+            kind = min(evidence.number_dates)  # Excel's two systems cannot be told apart; "excel" sorts first, and is said
+            days.number_dates[name] = kind
+            days.guesses.append(f"{name}: {shown_as(kind, evidence.first)}")
+    agreed = {*(known or {}).values(), *days.orders.values()}
+    for name, evidence in columns.items():
+        if name in days.orders or name in days.conflicts or evidence.numeric is None:
             continue
-        if len(found_orders) == 1:
-            days.orders[name] = next(iter(found_orders))
+        days.unproven[name] = evidence.numeric
+        if len(agreed) == 1:
+            (days.orders[name],) = agreed
             days.guesses.append(f"{name}: {_WORDS[days.orders[name]]}, as in the file's other columns")
         else:
-            days.ambiguous[name] = cell
-    if len(found_orders) == 1:
-        days.orders[""] = next(iter(found_orders))
+            days.ambiguous[name] = evidence.numeric
+    if len(agreed) == 1:
+        (days.orders[""],) = agreed
     return days
-
-
-_WORDS = {"dmy": "day before month", "mdy": "month before day"}

@@ -9,7 +9,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline import presets
 from pipeline.contract import Stream
@@ -171,15 +171,16 @@ def _read_as(
         ignore=preset.ignore,
         totals_prefix=preset.format.get("totals_prefix"),
         continuation=preset.format.get("continuation"),
+        guesses=tuple(guesses),
     )
     samples = [record for record in best.below if len(record) == len(names)]
-    judged = judge_values(name, preset, reading, best.header, samples)
-    if isinstance(judged, Problem) and more is not None and not gzip:
+    whole = complete and len(best.below) < _SAMPLE_RECORDS
+    judged = judge_values(name, preset, reading, best.header, samples, whole=whole)
+    if more is not None and not gzip and isinstance(judged, Reading) and judged.undecided:
         for piece in more():
             lines = _lines(piece, encoding.name, complete=False)[1:]
             samples += [record for record in dialect.split(lines) if len(record) == len(names)]
-        judged = judge_values(name, preset, reading, best.header, samples)
+        judged = judge_values(name, preset, reading, best.header, samples, whole=whole)
     if isinstance(judged, Problem):
         return Examined(preset.stream, preset, None, judged)
-    values, found = judged
-    return Examined(preset.stream, preset, replace(reading, values=values, guesses=(*guesses, *found)), None)
+    return Examined(preset.stream, preset, judged, None)

@@ -1,65 +1,52 @@
 """How a file writes its values, judged from records of it: what its preset declares, then what its cells prove.
 
-What neither says is refused with the column and a cell, or used and reported as a guess; it is never assumed in silence.
+What neither says is refused with the column and a cell, or used and reported as a guess; it is never assumed in silence. Where
+the records at hand leave a column open and the file holds more of them, the column is *undecided*: :func:`decide` asks the
+whole file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from pipeline.csv_evidence import judge_days, judge_numbers
+from pipeline.csv_evidence import DayEvidence, Days, Marks, NumberEvidence, Numbers, judge_days, judge_numbers
 from pipeline.csv_reading import Reading
+from pipeline.csv_records import Batch
 from pipeline.csv_refusals import Problem
 from pipeline.csv_rows import BoundColumn
-from pipeline.csv_values import NULL_WORDS, ValueFormat, unguarded
-from pipeline.presets import Preset
+from pipeline.csv_values import NULL_WORDS, ZERO_DATES, ValueFormat, unguarded
+from pipeline.presets import CANONICAL, Preset
+
+_NUMBERS = ("decimal", "integer")
+_DAYS = ("date", "timestamp")
 
 
 def judge_values(
-    name: str, preset: Preset, reading: Reading, header: Sequence[str], samples: Sequence[Sequence[str]]
-) -> tuple[ValueFormat, list[str]] | Problem:
-    """How a file writes its values, and what of it is a guess; else why the file is set aside.
+    name: str, preset: Preset, reading: Reading, header: Sequence[str], samples: Sequence[Sequence[str]], *, whole: bool
+) -> Reading | Problem:
+    """``reading`` with how the file ``name`` writes its values, or why it is set aside.
 
-    ``samples``: records of the header's width. ``reading``: all that is known so far.
+    ``samples``: records of the header's width; ``whole``: they are all of them, so what they leave open stays open.
     """
-    names, columns, _ = reading.bind(header)
     form = preset.format
-    numbers = [cell for column in columns if column.type in ("decimal", "integer") for cell in _cells(column, samples)]
-    marks = {"decimal": form.get("decimal"), "thousands": form.get("thousands")}
-    found = judge_numbers(numbers, delimiter=reading.dialect.delimiter, **marks)
-    where = "a preset for this file, under presets/ of the state bucket," if preset.is_canonical else f"preset '{preset.name}'"
-    step = f"Set {{key}} in {where} and run the source again."
-    if found.conflict:
-        one, other = found.conflict
-        return Problem(f"{name} writes numbers in two ways: '{one}' and '{other}'", step.format(key="format.decimal"))
-    if found.ambiguous:
-        return Problem(
-            f"{name}: '{found.ambiguous}' may be a thousand or a fraction, and no number of the file tells",
-            step.format(key="format.decimal"),
-        )
-    guesses = [found.guess] if found.guess else []
-    orders: dict[str, str] = {}
-    if "date_order" in form:
-        orders[""] = form["date_order"]
-    else:
-        dated = {column.field: _cells(column, samples) for column in columns if column.type in ("date", "timestamp")}
-        days = judge_days(dated)
-        heads = {column.field: names[column.indexes[0]] for column in columns if column.indexes}
-        for field_name, cell in days.ambiguous.items():
-            return Problem(
-                f"{name}: column '{heads[field_name]}': '{cell}' may begin with its day or its month, and no value tells which",
-                step.format(key="format.date_order"),
-            )
-        for field_name, (one, other) in days.conflicts.items():
-            return Problem(
-                f"{name}: column '{heads[field_name]}' has days in two orders: '{one}' and '{other}'",
-                "Export the file again with one form of dates, or declare format.date_order to set the others aside.",
-            )
-        orders, guesses = days.orders, guesses + days.guesses
+    names, columns, _ = reading.bind(header)
+    shown = _shown(names, columns)
+    numbers, days = _evidence(columns)
+    _feed(columns, samples, numbers, days)
+    marks = judge_numbers(
+        numbers, delimiter=reading.dialect.delimiter, decimal=form.get("decimal"), thousands=form.get("thousands")
+    )
+    orders = Days({"": form["date_order"]}) if "date_order" in form else judge_days(days)
+    if declared := form.get("number_dates"):
+        orders.number_dates = {"": declared}
+        orders.guesses = [guess for guess in orders.guesses if "1970" not in guess and "spreadsheet" not in guess]
     values = ValueFormat(
-        decimal=found.decimal,
-        thousands=found.thousands,
-        date_orders=orders,
+        decimal=marks.marks[""][0],
+        thousands=marks.marks[""][1],
+        number_marks={field: own for field, own in marks.marks.items() if field and own != marks.marks[""]},
+        date_orders=orders.orders,
+        number_dates=orders.number_dates,
         time_zone=reading.values.time_zone,
         true_values=tuple(form.get("true_values", ())),
         false_values=tuple(form.get("false_values", ())),
@@ -67,9 +54,125 @@ def judge_values(
         currency_marks=form.get("currency_marks", False),
         spreadsheet_guards=form.get("spreadsheet_guards", False),
     )
-    return values, guesses
+    judged = replace(reading, values=values)
+    if problem := _conflict(name, judged, shown, marks, orders):
+        return problem
+    open_fields: list[str] = []
+    if whole:
+        if problem := _ambiguous(name, judged, shown, marks, orders):
+            return problem
+    else:
+        open_fields = [*marks.unproven, *orders.unproven]
+        if "date_order" not in form and orders.orders:
+            open_fields += [field for field, evidence in days.items() if evidence.first is None]
+    guesses = _of_others((*marks.guesses, *orders.guesses), open_fields)
+    return replace(judged, guesses=(*reading.guesses, *guesses), undecided=tuple(open_fields))
 
 
-def _cells(column: BoundColumn, samples: Sequence[Sequence[str]]) -> list[str]:
-    cells = [unguarded(record[column.indexes[0]].strip()) for record in samples] if column.indexes else []
-    return [cell for cell in cells if cell and cell.casefold() not in NULL_WORDS]
+def decide(reading: Reading, batches: Iterable[Batch], header: Sequence[str], name: str = "The file") -> Reading | Problem:
+    """``reading`` without undecided columns, by all records of the file ``name``; or why the file is set aside.
+
+    Every record is looked at, also after a proof: a column whose values contradict each other is refused here, where reading
+    on would load the one half and set the other aside.
+    """
+    if not reading.undecided:
+        return reading
+    names, bound, _ = reading.bind(header)
+    columns = [column for column in bound if column.field in reading.undecided]
+    shown = _shown(names, columns)
+    numbers, days = _evidence(columns)
+    for batch in batches:
+        _feed(columns, batch.records, numbers, days)
+    values = reading.values
+    others = [column for column in bound if column.field not in reading.undecided]
+    # Marks that no cell proved are the default, and explain nothing.
+    proven: dict[str, Marks] = {
+        column.field: values.marks_of(column.field)
+        for column in others
+        if column.type in _NUMBERS and values.marks_of(column.field)[1]
+    }
+    found = judge_numbers(numbers, delimiter=reading.dialect.delimiter, known=proven)
+    orders = judge_days(days, {field: order for field, order in values.date_orders.items() if field and field not in days})
+    decided = replace(
+        reading,
+        values=replace(
+            values,
+            number_marks={**values.number_marks, **{field: found.marks.get(field, found.marks[""]) for field in numbers}},
+            date_orders={**values.date_orders, **orders.orders},
+            number_dates={**values.number_dates, **orders.number_dates},
+        ),
+        guesses=(*reading.guesses, *found.guesses, *orders.guesses),
+        undecided=(),
+    )
+    problem = _conflict(name, decided, shown, found, orders) or _ambiguous(name, decided, shown, found, orders)
+    return problem or decided
+
+
+def _evidence(columns: Sequence[BoundColumn]) -> tuple[dict[str, NumberEvidence], dict[str, DayEvidence]]:
+    numbers = {column.field: NumberEvidence(integers=column.type == "integer") for column in columns if column.type in _NUMBERS}
+    days = {column.field: DayEvidence() for column in columns if column.type in _DAYS}
+    return numbers, days
+
+
+def _feed(
+    columns: Sequence[BoundColumn],
+    records: Sequence[Sequence[str]],
+    numbers: Mapping[str, NumberEvidence],
+    days: Mapping[str, DayEvidence],
+) -> None:
+    for column in columns:
+        evidence = numbers.get(column.field) or days.get(column.field)
+        if evidence is not None:
+            evidence.feed(cells_of(column, records))
+
+
+def cells_of(column: BoundColumn, records: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Different cells of a column that hold a value, in file order, without blanks around them or guards."""
+    for cell in dict.fromkeys(record[index] for record in records for index in column.indexes):
+        bare = unguarded(cell.strip())
+        if bare and bare.casefold() not in NULL_WORDS and bare not in ZERO_DATES:
+            yield bare
+
+
+def _shown(names: Sequence[str], columns: Sequence[BoundColumn]) -> dict[str, str]:
+    """The header of each field's (first) column."""
+    return {column.field: names[column.indexes[0]] for column in columns if column.indexes}
+
+
+def _of_others(guesses: Iterable[str], fields: Sequence[str]) -> list[str]:
+    return [guess for guess in guesses if guess.partition(":")[0] not in fields]
+
+
+def _conflict(name: str, reading: Reading, shown: Mapping[str, str], marks: Numbers, orders: Days) -> Problem | None:
+    step = _step(reading)
+    for field, (one, other) in marks.conflicts.items():
+        return Problem(
+            f"{name}: column '{shown[field]}' writes numbers in two ways: '{one}' and '{other}'", step("format.decimal")
+        )
+    for field, (one, other) in orders.conflicts.items():
+        return Problem(
+            f"{name}: column '{shown[field]}' has days in two orders: '{one}' and '{other}'",
+            "Export the file again with one form of dates, or declare format.date_order to set the others aside.",
+        )
+    return None
+
+
+def _ambiguous(name: str, reading: Reading, shown: Mapping[str, str], marks: Numbers, orders: Days) -> Problem | None:
+    step = _step(reading)
+    for field, cell in marks.ambiguous.items():
+        return Problem(
+            f"{name}: column '{shown[field]}': '{cell}' may be a thousand or a fraction, and no number of the file tells",
+            step("format.decimal"),
+        )
+    for field, cell in orders.ambiguous.items():
+        return Problem(
+            f"{name}: column '{shown[field]}': '{cell}' may begin with its day or its month, and no value tells which",
+            step("format.date_order"),
+        )
+    return None
+
+
+def _step(reading: Reading) -> Callable[[str], str]:
+    own = reading.preset.startswith(CANONICAL)
+    where = "a preset for this file, under presets/ of the state bucket," if own else f"preset '{reading.preset}'"
+    return lambda key: f"Set {key} in {where} and run the source again."

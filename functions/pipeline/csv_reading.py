@@ -12,8 +12,6 @@ from pipeline.csv_rows import BoundColumn
 from pipeline.csv_values import ValueFormat
 from pipeline.presets import plain
 
-_WORD_LISTS = ("true_values", "false_values", "null_values")
-
 
 @dataclass(frozen=True, slots=True)
 class FileColumn:
@@ -47,6 +45,9 @@ class Reading:
     continuation: str | None = None
     guesses: tuple[str, ...] = ()
     """What neither the file nor its preset says outright, in words, for the manifest."""
+    undecided: tuple[str, ...] = ()
+    """Fields whose values are written in a way that the records seen so far do not prove; the whole file is asked before rows
+    are read (:func:`pipeline.csv_judgement.decide`)."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,10 +56,11 @@ class Reading:
     def from_json(cls, data: Mapping[str, Any]) -> Reading:
         again = {
             "dialect": Dialect(**data["dialect"]),
-            "values": ValueFormat(**{**data["values"], **{name: tuple(data["values"][name]) for name in _WORD_LISTS}}),
+            "values": ValueFormat.from_json(data["values"]),
             "columns": tuple(FileColumn(**{**column, "headers": tuple(column["headers"])}) for column in data["columns"]),
             "ignore": tuple(data["ignore"]),
             "guesses": tuple(data["guesses"]),
+            "undecided": tuple(data.get("undecided", ())),
         }
         return cls(**{**data, **again})
 

@@ -20,7 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
+
+from pipeline.csv_days import epoch_moment, serial_moment
 
 Converter = Callable[[str], str]
 
@@ -67,6 +70,7 @@ _DATE = re.compile(
             [ ]? (?P<zone> Z | UTC | GMT | (?:UTC|GMT)? [+-][0-9]{2} (?: :?[0-9]{2} )? )? )?""",
     re.VERBOSE,
 )
+_WORD_LISTS = ("true_values", "false_values", "null_values")
 _EARLIEST_YEAR, _LATEST_YEAR = 1000, 9999
 
 
@@ -76,11 +80,16 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ValueFormat:
-    """How a file writes values. ``date_orders`` (``dmy``, ``mdy``, ``ymd``) is by field; ``""`` is every other field's."""
+    """How a file writes values. What is by field holds for every other field under ``""``."""
 
     decimal: str = "."
     thousands: str = ""
+    number_marks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By field: decimal and thousands mark of a column that differs from the file's other ones."""
     date_orders: Mapping[str, str] = field(default_factory=dict)
+    """By field: ``dmy``, ``mdy`` or ``ymd``."""
+    number_dates: Mapping[str, str] = field(default_factory=dict)
+    """By field: what a number stands for, one of :data:`pipeline.csv_days.NUMBER_DATES`."""
     time_zone: str = "Etc/UTC"
     true_values: Sequence[str] = ()
     false_values: Sequence[str] = ()
@@ -88,6 +97,17 @@ class ValueFormat:
     currency_marks: bool = False
     spreadsheet_guards: bool = False
     """Text protected from a spreadsheet (``'0123``, ``="0123"``) loses its protection in text columns too."""
+
+    def marks_of(self, field_name: str) -> tuple[str, str]:
+        """Decimal and thousands mark of a field's column."""
+        return self.number_marks.get(field_name, (self.decimal, self.thousands))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ValueFormat:
+        """Again what :func:`dataclasses.asdict` made; keys that a former version did not have take their defaults."""
+        again: dict[str, Any] = {name: tuple(data[name]) for name in _WORD_LISTS if name in data}
+        again["number_marks"] = {name: (mark, group) for name, (mark, group) in data.get("number_marks", {}).items()}
+        return cls(**{**data, **again})
 
 
 def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | None:
@@ -97,11 +117,12 @@ def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | Non
         return _text(nulls, form.spreadsheet_guards) if nulls or form.spreadsheet_guards else None
     order = form.date_orders.get(field_name) or form.date_orders.get("")
     zone = timezone.utc if form.time_zone in ("Etc/UTC", "UTC") else ZoneInfo(form.time_zone)  # noqa: UP017
+    decimal, thousands = form.marks_of(field_name)
     read: Converter
     if type_ == "decimal":
-        read = decimal_reader(form.decimal, form.thousands, form.currency_marks)
+        read = decimal_reader(decimal, thousands, form.currency_marks)
     elif type_ == "integer":
-        read = _integer(decimal_reader(form.decimal, form.thousands, form.currency_marks))
+        read = _integer(decimal_reader(decimal, thousands, form.currency_marks))
     elif type_ == "boolean":
         read = _boolean(form.true_values, form.false_values)
     elif type_ == "date":
@@ -110,6 +131,8 @@ def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | Non
         read = lambda text: read_timestamp(text, order, zone)  # noqa: E731
     else:
         return None
+    if type_ in ("date", "timestamp") and (kind := form.number_dates.get(field_name) or form.number_dates.get("")):
+        read = _number_or(read, kind, zone, day=type_ == "date")
     nothing = nulls | NULL_WORDS | (ZERO_DATES if type_ in ("date", "timestamp") else frozenset())
 
     def convert(text: str) -> str:
@@ -236,6 +259,26 @@ def read_timestamp(text: str, order: str | None, zone: tzinfo) -> str:
     elif offset := zone.utcoffset(moment):
         moment -= offset
     return moment.isoformat() + "Z"
+
+
+def _number_or(read: Converter, kind: str, zone: tzinfo, *, day: bool) -> Converter:
+    """Reader of numbers that stand for days, beside whatever ``read`` takes. A spreadsheet's are of the file's zone."""
+
+    def convert(text: str) -> str:
+        moment: datetime | None
+        if kind in ("unix_seconds", "unix_milliseconds"):
+            moment = epoch_moment(text, milliseconds=kind == "unix_milliseconds")
+            if moment is not None and day:
+                moment = moment.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+        else:
+            moment = serial_moment(text, system_1904=kind == "excel_1904")
+            if moment is not None and not day:
+                moment -= zone.utcoffset(moment) or timedelta()
+        if moment is None:
+            return read(text)
+        return moment.date().isoformat() if day else moment.isoformat() + "Z"
+
+    return convert
 
 
 def _compact(text: str) -> datetime:

@@ -6,16 +6,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import contract, presets
 from pipeline.contract import Source
 from pipeline.csv_head import HEAD_BYTES, examine
-from pipeline.csv_refusals import Examined
+from pipeline.csv_refusals import Examined, Problem
 from pipeline.csv_text import NotRows
 from pipeline.presets import Preset
-from pipeline.sources.crm import pages_of
+from pipeline.sources.crm import decided_of, pages_of
 from sandbox.drafts import shapes
 from sandbox.drafts.guess import Draft, guess, words
 from sandbox.drafts.table import Table, table_of
@@ -93,7 +93,11 @@ def _try(path: Path, book: Sequence[Preset], source: Source) -> Trial:
         loaded = non_rows = 0
         reasons: Counter[str] = Counter()
         try:
-            for page in pages_of(file, found.reading, {"rows": 0}, {}):
+            reading = decided_of(file, found.reading, path.name)
+            if isinstance(reading, Problem):
+                return Trial(replace(found, reading=None, problem=reading))
+            file.seek(0)
+            for page in pages_of(file, reading, {"rows": 0}, {}):
                 loaded += len(page.rows)
                 non_rows += page.non_rows
                 reasons.update(f"{aside.reason} in {aside.column}" if aside.column else aside.reason for aside in page.aside)

@@ -13,7 +13,7 @@ from pipeline.csv_records import Batch, Dialect, RecordReader
 from pipeline.csv_refusals import Examined, Problem
 from pipeline.csv_text import TextLines
 from pipeline.sources import Aside, Page
-from pipeline.sources.crm import pages_of
+from pipeline.sources.crm import decided_of, pages_of
 
 CRM = contract.load().source("crm")
 
@@ -71,7 +71,9 @@ def problem_of(data: bytes | str, **more: Any) -> Problem:
 def pages(data: bytes | str, *, rows: int = 0, step: int = 1 << 20, **more: Any) -> Iterator[Page]:
     """Pages of a file, after ``rows`` records that an earlier invocation has read."""
     raw = data.encode() if isinstance(data, str) else data
-    return pages_of(Trickle(raw, step), reading_of(data, **more), {"rows": rows}, {})
+    reading = decided_of(Trickle(raw, step), reading_of(data, **more), "file.csv")
+    assert isinstance(reading, Reading), reading
+    return pages_of(Trickle(raw, step), reading, {"rows": rows}, {})
 
 
 def payloads(data: bytes | str, **more: Any) -> list[Mapping[str, Any]]:

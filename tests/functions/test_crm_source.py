@@ -288,3 +288,26 @@ def test_memory_does_not_grow_with_the_file(local_cloud: LocalCloud, monkeypatch
     local_cloud.drop("small.csv", content(40_000))
     peaks: Mapping[str, int] = {planned.request["file"]["name"]: _peak_bytes(planned) for planned in plan()}
     assert peaks["large.csv"] < 1.3 * peaks["small.csv"]
+
+
+def test_what_the_head_leaves_open_is_decided_by_the_kept_file_once(local_cloud: LocalCloud) -> None:
+    rows = [f"{n},{'28' if n == 9_700 else '02'}/01/2024,5" for n in range(16_000)]
+    local_cloud.drop("orders.csv", "order_id,order_at,amount\n" + "\n".join(rows) + "\n")
+    (planned,) = plan()
+    assert planned.request["preset"]["undecided"] == ("order_at",)
+    first, *others = fetch(planned)
+    assert first.rows[0]["order_at"] == "2024-01-02T00:00:00Z"
+    assert first.facts["guesses"] == ["order_at: day before month, as in '28/01/2024'"]
+    assert first.cursor is not None
+    assert first.cursor["values"]["date_orders"]["order_at"] == "dmy"
+    again = fetch(planned, cursor=first.cursor)
+    assert [page.rows for page in again] == [page.rows for page in others]
+
+
+def test_a_file_that_leaves_a_column_open_to_its_end_is_set_aside_by_name(local_cloud: LocalCloud) -> None:
+    rows = [f"{n},02/01/2024,5" for n in range(16_000)]
+    local_cloud.drop("orders.csv", "order_id,order_at,amount\n" + "\n".join(rows) + "\n")
+    (planned,) = plan()
+    rejected = reject_of(planned)
+    assert rejected.kind == "file_set_aside"
+    assert "orders.csv: column 'order_at': '02/01/2024' may begin with its day or its month" in str(rejected)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.csv_evidence import judge_days, judge_numbers
 from pipeline.csv_values import Unreadable, ValueFormat, converter, unguarded
 
 
@@ -208,46 +207,3 @@ def test_text_is_untouched_unless_the_preset_says_so() -> None:
 )
 def test_guards_against_spreadsheets(cell: str, bare: str) -> None:
     assert unguarded(cell) == bare
-
-
-@pytest.mark.parametrize(
-    ("cells", "decimal", "thousands"),
-    [
-        (["12.50", "3"], ".", ","),
-        (["12,50", "3"], ",", "."),
-        (["1.234,50"], ",", "."),
-        (["1,234.50"], ".", ","),
-        (["1 234,50"], ",", " "),
-        (["1'234.50"], ".", "'"),
-        (["1.234.567"], ",", "."),
-        (["0.125"], ".", ","),
-        (["12", "3"], ".", ""),
-        (["1.234"], ".", ""),
-        ([], ".", ""),
-    ],
-)
-def test_the_marks_of_numbers_are_proven(cells: list[str], decimal: str, thousands: str) -> None:
-    found = judge_numbers(cells, delimiter=",", decimal=None, thousands=None)
-    assert (found.decimal, found.thousands, found.ambiguous, found.conflict) == (decimal, thousands, None, None)
-
-
-def test_numbers_that_prove_nothing_or_both_are_said_to() -> None:
-    assert judge_numbers(["1,234", "5"], delimiter=",", decimal=None, thousands=None).ambiguous == "1,234"
-    assert judge_numbers(["1.234", "5"], delimiter=";", decimal=None, thousands=None).ambiguous == "1.234"
-    assert judge_numbers(["1,5", "2.5"], delimiter=",", decimal=None, thousands=None).conflict == ("2.5", "1,5")
-    declared = judge_numbers(["1,234", "5"], delimiter=",", decimal=".", thousands=None)
-    assert (declared.decimal, declared.thousands, declared.ambiguous) == (".", ",", None)
-
-
-def test_the_order_of_days_is_proven_by_column_else_by_the_file() -> None:
-    days = judge_days({"a": ["01/02/2024", "13/02/2024"], "b": ["03/04/2024"], "c": ["2024-01-02"], "d": ["05.06.2024"]})
-    assert days.orders == {"a": "dmy", "b": "dmy", "": "dmy"}
-    assert not days.ambiguous
-    assert [guess.split(":")[0] for guess in days.guesses] == ["a", "b"]
-
-
-def test_days_that_prove_nothing_or_both_are_said_to() -> None:
-    assert judge_days({"a": ["01/02/2024"]}).ambiguous == {"a": "01/02/2024"}
-    assert judge_days({"a": ["13/02/2024", "02/13/2024"]}).conflicts == {"a": ("13/02/2024", "02/13/2024")}
-    mixed = judge_days({"a": ["13/02/2024"], "b": ["02/13/2024"], "c": ["01/01/2024"]})
-    assert (mixed.orders, mixed.ambiguous) == ({"a": "dmy", "b": "mdy"}, {"c": "01/01/2024"})

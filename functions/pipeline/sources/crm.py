@@ -9,6 +9,7 @@ that was dropped goes unnoticed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC
 from pathlib import PurePosixPath
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from pipeline import clients, names, originals, presets, state
 from pipeline.contract import Source
 from pipeline.csv_head import HEAD_BYTES, examine
-from pipeline.csv_reading import Reading
-from pipeline.csv_records import RecordReader
+from pipeline.csv_judgement import decide
+from pipeline.csv_reading import Reading, unique_names
+from pipeline.csv_records import Batch, RecordReader
 from pipeline.csv_refusals import FILE_SET_ASIDE, UNRECOGNISED, Known, Problem
 from pipeline.csv_rows import RowConverter
 from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines
+from pipeline.csv_values import ValueFormat
 from pipeline.errors import Rejected, Retryable
 from pipeline.presets import Preset
 from pipeline.sources import Account, Ask, Page, PlannedSlice, Task
@@ -189,6 +192,8 @@ def fetch(task: Task) -> Iterator[Page]:
     reading = Reading.from_json(task.request["preset"])
     cursor = task.cursor or {"rows": 0, **_original(task, file, reading)}
     reading = replace(reading, encoding=cursor["encoding"], guesses=tuple(cursor["guesses"]))
+    if "values" in cursor:
+        reading = replace(reading, values=ValueFormat.from_json(cursor["values"]), undecided=())
     kept = originals.object_name(task.source.name, cursor["sha256"], file["name"])
     blob = clients.bronze_bucket().blob(kept)
     facts = {
@@ -201,23 +206,60 @@ def fetch(task: Task) -> Iterator[Page]:
         "delimiter": reading.dialect.delimiter,
         "guesses": list(reading.guesses),
     }
+    with _opened(blob, file["name"]) as stream:
+        yield from pages_of(stream, reading, cursor, facts)
+
+
+@contextmanager
+def _opened(blob: Blob, name: str) -> Iterator[Readable]:
+    """The bytes of a kept file. Raises :class:`Rejected`, naming it, when they turn out to be no text while they are read."""
     with blob.open("rb", chunk_size=DOWNLOAD_CHUNK_BYTES, raw_download=True, timeout=TRANSFER_SECONDS) as stream:
         try:
-            yield from pages_of(stream, reading, cursor, facts)
+            yield stream
         except NotRows as error:
             raise Rejected(
-                f"{file['name']} is not a table of text to its end: {error}",
+                f"{name} is not a table of text to its end: {error}",
                 next_step="Check whether its upload was complete, and drop it again.",
                 kind=FILE_SET_ASIDE,
             ) from error
 
 
 def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
-    """What the cursor carries on from page to page: the file's identity, and its encoding as the whole file shows it."""
+    """What the cursor carries on from page to page: the file's identity, and what only the whole file shows of its writing.
+
+    Raises :class:`Rejected` for a file that leaves open to its end how it writes a column.
+    """
     kept = originals.keep(task, file, gzip=reading.gzip)
     better = kept.better_encoding if reading.encoding == "utf-8" and not reading.encoding_declared else None
-    guesses = [*reading.guesses, *([better.guess] if better and better.guess else [])]
-    return {"sha256": kept.sha256, "encoding": better.name if better else reading.encoding, "guesses": guesses}
+    if better:
+        reading = replace(reading, encoding=better.name, guesses=(*reading.guesses, *filter(None, [better.guess])))
+    values = {}
+    if reading.undecided:
+        blob = clients.bronze_bucket().blob(originals.object_name(task.source.name, kept.sha256, file["name"]))
+        with _opened(blob, file["name"]) as stream:
+            decided = decided_of(stream, reading, file["name"])
+        if isinstance(decided, Problem):
+            raise Rejected(decided.message, next_step=decided.next_step, kind=decided.kind)
+        reading, values = decided, {"values": asdict(decided.values)}
+    return {"sha256": kept.sha256, "encoding": reading.encoding, "guesses": list(reading.guesses), **values}
+
+
+def decided_of(stream: Readable, reading: Reading, name: str) -> Reading | Problem:
+    """``reading`` with its undecided columns decided by all the bytes of the file, or why the file is set aside."""
+    reader = _reader(stream, reading)
+    batches = iter(lambda: reader.read(PAGE_ROWS), Batch())
+    return decide(reading, batches, reader.header, name)
+
+
+def _reader(stream: Readable, reading: Reading) -> RecordReader:
+    lines = TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding)
+    reader = RecordReader(lines, reading.dialect, reading.header_line)
+    if reading.continuation is not None:
+        headers = [presets.plain(name) for name in unique_names(reader.header)]
+        wanted = presets.plain(reading.continuation)
+        reader.continuation = headers.index(wanted) if wanted in headers else None
+    reader.totals_prefix = reading.totals_prefix
+    return reader
 
 
 def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Page]:
@@ -225,14 +267,8 @@ def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], fact
 
     Raises :class:`~pipeline.csv_text.NotRows` where the bytes turn out to be no text.
     """
-    lines = TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding)
-    reader = RecordReader(lines, reading.dialect, reading.header_line)
+    reader = _reader(stream, reading)
     names, columns, unknown = reading.bind(reader.header)
-    if reading.continuation is not None:
-        headers = [presets.plain(name) for name in names]
-        wanted = presets.plain(reading.continuation)
-        reader.continuation = headers.index(wanted) if wanted in headers else None
-    reader.totals_prefix = reading.totals_prefix
     converter = RowConverter(names, columns, unknown, reading.values, reading.dialect.delimiter)
     done: int = cursor["rows"]
     before = 0 if done else reading.header_line - 1
