@@ -18,6 +18,9 @@ from pipeline.sources import Aside
 
 CELL_CHARS = 10 * 1024 * 1024
 """A longer cell is taken for a stray quote."""
+_BLANK_CHARS = " \t\x1a\u00a0"
+"""Of a cell that holds nothing; Ctrl-Z ended files once."""
+_BLANKS = frozenset(_BLANK_CHARS)
 _RESYNC_RECORDS = 20
 _SWALLOWED_LINES = 3
 _SURE_WIDTH = 4
@@ -84,7 +87,7 @@ class RecordReader:
         self.header = next(reader, [])
         first = self.header[0] if self.header else ""
         self._unusual = {"", first, f"\ufeff{first}"}
-        """First cells of records that want a second look: blank ones, the header again, also from a file joined on."""
+        """First cells of records that want a second look: the header again, also from a file joined on."""
         self._go_to(header_line + reader.line_num)
 
     def read(self, limit: int) -> Batch:
@@ -107,14 +110,18 @@ class RecordReader:
         except csv.Error:
             rows = [[]]
         firsts = {row[0] for row in rows if row}
-        if rows and (
-            not self.header
-            or set(map(len, rows)) != {len(self.header)}
-            or self._base + self._reader.line_num + 1 != start + len(rows)  # some record has several lines
-            or self._lines.suspect
-            or self.totals_prefix is not None
-            or self.continuation is not None
-            or not firsts.isdisjoint(self._unusual)
+        if (
+            rows
+            and (
+                not self.header
+                or set(map(len, rows)) != {len(self.header)}
+                or self._base + self._reader.line_num + 1 != start + len(rows)  # some record has several lines
+                or self._lines.suspect
+                or self.totals_prefix is not None
+                or self.continuation is not None
+                or not firsts.isdisjoint(self._unusual)
+                or not _BLANKS.isdisjoint({first[:1] for first in firsts})
+            )
         ):
             self._go_to(start)
             return False
@@ -148,7 +155,7 @@ class RecordReader:
 
     def _judge(self, row: list[str], start: int, end: int) -> list[str] | Aside | None:
         """The record as it is to be kept, why it is set aside, or ``None`` for a non-row."""
-        if not any(cell.strip(" \t\x1a\u00a0") for cell in row):
+        if not any(cell.strip(_BLANK_CHARS) for cell in row):
             return None
         if self._lines.suspect and not is_clean("".join(row)):
             reason = "nul_character" if any("\0" in cell for cell in row) else "undecodable"

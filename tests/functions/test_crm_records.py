@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.csv_records import Batch, Dialect
@@ -30,6 +30,7 @@ def adds_up(batch: Batch) -> bool:
     st.integers(1, 40),
     st.integers(1, 7),
 )
+@example([["\x1a", "", ""], ["1", "2", "3"]], ",", "\n", "utf-8", 40, 7)
 @settings(max_examples=200)
 def test_what_was_written_is_read(
     rows: list[list[str]], delimiter: str, end: str, encoding: str, step: int, limit: int
