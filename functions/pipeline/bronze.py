@@ -10,14 +10,16 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pipeline import clients, state
 from pipeline.errors import Retryable
 from pipeline.sources import Aside, Page
+from pipeline.text_rows import TextRows
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
@@ -149,9 +151,43 @@ class SliceWriter:
     def add(self, page: Page, file: str | None) -> None:
         """Append a page's rows, and set its bad ones aside. A row that cannot be written is set aside as well."""
         head = self._head(file)
+        asides = list(page.aside)
+        text = self._text_lines(page, head.decode()) if isinstance(page.rows, TextRows) else None
+        if text is not None:
+            self._write_rows(text, len(page.rows))
+        else:
+            lines = self._lines(page, head, asides)
+            self._write_rows(b"".join(lines), len(lines))
+        if asides:
+            self._aside = self._aside or _create(self._name("aside", len(self.asides)))
+            first = self.aside + 1
+            text = b"".join(self._aside_line(head, first + i, aside) for i, aside in enumerate(asides))
+            self._aside.write(text, len(asides))
+
+    def _write_rows(self, text: bytes, rows: int) -> None:
+        if rows:
+            self._rows = self._rows or _create(self._name("part", len(self.parts)))
+            self._rows.write(text, rows)
+
+    def _text_lines(self, page: Page, head: str) -> bytes | None:
+        """The lines of a page of text; ``None`` where its rows must be looked at one by one."""
+        assert isinstance(page.rows, TextRows)
+        try:
+            payloads = page.rows.json_texts()
+        except TypeError:
+            return None
+        if payloads is None or max(map(len, payloads), default=0) > ROW_BYTES // 4:  # UTF-8 has at most 4 bytes a character
+            return None
+        places: list[Iterable[str]] = [repeat(head + '"_row":'), map(str, count(self.rows + 1))]
+        if page.lines:
+            places += [repeat(',"_line":'), map(str, page.lines)]
+        pieces = zip(*places, repeat(',"payload":'), payloads, repeat("}\n"))
+        return "".join(chain.from_iterable(pieces)).encode()
+
+    def _lines(self, page: Page, head: bytes, asides: list[Aside]) -> list[bytes]:
+        """The lines of any page; a row that cannot be written goes to ``asides``."""
         first = self.rows + 1
         lines: list[bytes] = []
-        asides = list(page.aside)
         numbers = page.lines or None
         for index, payload in enumerate(page.rows):
             line = numbers[index] if numbers else None
@@ -163,14 +199,7 @@ class SliceWriter:
             if line is not None:
                 place += b'"_line":%d,' % line
             lines.append(b"".join((head, place, b'"payload":', encoded, b"}\n")))
-        if lines:
-            self._rows = self._rows or _create(self._name("part", len(self.parts)))
-            self._rows.write(b"".join(lines), len(lines))
-        if asides:
-            self._aside = self._aside or _create(self._name("aside", len(self.asides)))
-            first = self.aside + 1
-            text = b"".join(self._aside_line(head, first + i, aside) for i, aside in enumerate(asides))
-            self._aside.write(text, len(asides))
+        return lines
 
     def flush(self) -> None:
         """Finish the open objects. Raises :class:`Retryable` when Storage holds other bytes than were sent."""

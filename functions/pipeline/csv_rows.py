@@ -1,7 +1,8 @@
 """Records of one file to payloads, compiled for its header: whole columns at a time, remembering what was converted before.
 
-The work per cell decides how fast a file is read, so plain text columns are not touched at all, and a typed column is one
-``map`` over a dictionary that fills itself. Only a page that holds something wrong is gone through row by row.
+The work per cell decides how fast a file is read, so plain text columns are not touched at all, a clean typed column is read
+as a whole (``csv_columns``), and any other is one ``map`` over a dictionary that fills itself. No row is made of the columns
+here: ``text_rows`` writes them as they are. Only a page that holds something wrong is gone through row by row.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import compress
+from typing import Any, cast
 
+from pipeline.csv_columns import ColumnReader, column_reader
 from pipeline.csv_records import Batch
 from pipeline.csv_text import readable
 from pipeline.csv_values import Converter, Unreadable, ValueFormat, converter
 from pipeline.sources import Aside
+from pipeline.text_rows import TextRows
 
 MEMORY_VALUES = 20_000
 """Converted values remembered per column; a column of more distinct values forgets them and starts again."""
@@ -38,7 +42,7 @@ class BoundColumn:
 class Converted:
     """Payloads with their lines, what is set aside, and how often each unknown column held something."""
 
-    rows: list[Mapping[str, Any]] = field(default_factory=list)
+    rows: Sequence[Mapping[str, Any]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     aside: list[Aside] = field(default_factory=list)
     unknown_fields: dict[str, int] = field(default_factory=dict)
@@ -82,9 +86,11 @@ class RowConverter:
         self._fields = tuple(column.field for column in columns)
         self._unknown = tuple(unknown)
         self._memories: list[_Memory | None] = []
+        self._shortcuts: list[ColumnReader | None] = []
         for column in columns:
             convert = converter(column.field, column.type, form)
             self._memories.append(_Memory(convert) if convert else None)
+            self._shortcuts.append(column_reader(column.type, form, convert) if convert else None)
 
     def convert(self, batch: Batch) -> Converted:
         """Every record becomes a payload or is set aside; their numbers add up to the batch's."""
@@ -95,10 +101,12 @@ class RowConverter:
         cells = list(zip(*records, strict=True))
         values: list[Sequence[str | None]] = []
         bad: dict[int, tuple[str, BoundColumn]] = {}
-        for column, memory in zip(self._columns, self._memories, strict=True):
+        for column, memory, shortcut in zip(self._columns, self._memories, self._shortcuts, strict=True):
             plain_text = self._column(column, cells, len(records))
             value: Sequence[str | None] = plain_text
-            if memory is not None:
+            if shortcut is not None and (clean := shortcut(plain_text)) is not None:
+                value = clean
+            elif memory is not None:
                 memory.failed = False
                 value = list(map(memory.__getitem__, plain_text))
                 if memory.failed:
@@ -112,14 +120,14 @@ class RowConverter:
                     if item is not None and not item.strip():
                         bad.setdefault(index, ("missing_required", column))
             values.append(value)
-        rows = self._payloads(values, len(records))
-        self._add_unknown(rows, cells, bad, out)
+        extra = self._unknown_columns(cells, bad, out)
+        # Only rows that are set aside hold a None, and they are left out below.
+        out.rows = rows = TextRows(self._fields, cast("list[Sequence[str]]", values), len(records), extra)
+        out.lines = lines
         if bad:
-            good = [index for index in range(len(records)) if index not in bad]
+            good = [index not in bad for index in range(len(records))]
             out.aside = [self._aside(batch, index, *bad[index]) for index in sorted(bad)]
-            out.rows, out.lines = [rows[index] for index in good], [lines[index] for index in good]
-        else:
-            out.rows, out.lines = list(rows), lines
+            out.rows, out.lines = rows.only(good), list(compress(lines, good))
         return out
 
     def _column(self, column: BoundColumn, cells: Sequence[Sequence[str]], count: int) -> Sequence[str]:
@@ -130,26 +138,14 @@ class RowConverter:
         parts = zip(*(cells[index] for index in column.indexes), strict=True)
         return [column.separator.join(filter(None, map(str.strip, part))) for part in parts]
 
-    def _payloads(self, values: Sequence[Sequence[str | None]], count: int) -> list[dict[str, Any]]:
-        fields = self._fields
-        if not fields:
-            return [{} for _ in range(count)]
-        if all(map(all, values)):
-            return [dict(zip(fields, row)) for row in zip(*values)]  # noqa: B905 - strict costs a third more
-        return [{name: value for name, value in zip(fields, row, strict=True) if value} for row in zip(*values, strict=True)]
-
-    def _add_unknown(
-        self, rows: list[dict[str, Any]], cells: Sequence[Sequence[str]], bad: Mapping[int, Any], out: Converted
-    ) -> None:
+    def _unknown_columns(
+        self, cells: Sequence[Sequence[str]], bad: Mapping[int, Any], out: Converted
+    ) -> list[tuple[str, Sequence[str]]]:
+        """The columns that are not known, with their names; counts in which rows of the good ones they hold something."""
         for index in self._unknown:
-            name = self._names[index]
-            out.unknown_fields[name] = 0
-            if not any(cells[index]):
-                continue
-            for position, cell in enumerate(cells[index]):
-                if cell:
-                    rows[position].setdefault("_extra", {})[name] = cell
-                    out.unknown_fields[name] += position not in bad
+            filled = sum(map(bool, cells[index]))
+            out.unknown_fields[self._names[index]] = filled - sum(bool(cells[index][position]) for position in bad)
+        return [(self._names[index], cells[index]) for index in self._unknown]
 
     def _aside(self, batch: Batch, index: int, reason: str, column: BoundColumn) -> Aside:
         record = batch.records[index]

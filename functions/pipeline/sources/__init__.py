@@ -109,7 +109,7 @@ class Page:
     ``unknown_fields`` counts fields that the contract does not know.
     """
 
-    rows: list[Mapping[str, Json]]
+    rows: Sequence[Mapping[str, Json]]
     lines: list[int] = field(default_factory=list)
     aside: list[Aside] = field(default_factory=list)
     cursor: Json | None = None
