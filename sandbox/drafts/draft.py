@@ -190,7 +190,7 @@ def _cells(table: Table, chosen: Draft, name: str) -> list[str]:
 def _yaml(path: Path, table: Table, chosen: Draft, form: Mapping[str, str], questions: Mapping[str, str]) -> str:
     stream = chosen.stream
     weak = "little but an id and a name speaks for it" if chosen.is_weak else ""
-    used = [header for found in chosen.columns.values() for header in found.headers]
+    used = list(dict.fromkeys(header for found in chosen.columns.values() for header in found.headers))
     name = "_".join(dict.fromkeys([*words(path.stem), *words(stream.name)]))
     match = [header for field in chosen.columns if stream.fields[field].required for header in chosen.columns[field].headers]
     match = list(dict.fromkeys([*match, *used]))[: max(len(match), 4)]

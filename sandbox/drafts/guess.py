@@ -133,10 +133,7 @@ def _draft(table: Table, stream: Stream) -> Draft:
         missing = _by_shape(table, stream, columns, taken, missing)
     if "contact_id" in missing and "email" in columns:
         # Of a list of addresses the address is what tells people apart.
-        columns["contact_id"] = Guess(
-            columns.pop("email").headers, _MAYBE, ["no column is an id, the address stands in for it"]
-        )
-        taken.update({index: "contact_id" for index, name in taken.items() if name == "email"})
+        columns["contact_id"] = Guess(columns["email"].headers, _MAYBE, ["no column is an id, the address stands in for it"])
         missing = tuple(name for name in missing if name != "contact_id")
     for index, name in taken.items():
         _doubt(stream, stream.fields[name], columns[name], cells[index], len(table.rows))
