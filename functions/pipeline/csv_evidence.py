@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.csv_days import plausible_number_dates, shown_as
+from pipeline.csv_number_dates import plausible_number_dates, shown_as
 
 _OTHER = {".": ",", ",": "."}
 _NUMBER_CHARS = re.compile("[^0-9.,' \u00a0\u202f\u2009\u2019]")
@@ -156,9 +156,11 @@ class DayEvidence:
         """Order (``dmy``, ``mdy``, ``ymd``) to the first cell that proves it."""
         self.numeric: str | None = None
         """The first cell that is a day of numbers only, its year last or of two digits."""
+        self.dotted: str | None = None
+        """The first such cell with dots. Where people write them, the day comes first."""
         self.first: str | None = None
         self.number_dates: frozenset[str] | None = None
-        """What all cells can be, as numbers that stand for days: :data:`pipeline.csv_days.NUMBER_DATES`."""
+        """What all cells can be, as numbers that stand for days: :data:`pipeline.csv_number_dates.NUMBER_DATES`."""
 
     def feed(self, cells: Iterable[str]) -> None:
         """Take cells in, in file order; those without a value left out."""
@@ -169,15 +171,18 @@ class DayEvidence:
                 possible = plausible_number_dates(cell)
                 self.number_dates = possible if self.number_dates is None else self.number_dates & possible
             found = _NUMERIC_DAY.match(cell)
-            if found is None or (found[2] == "." and len(found[4]) == 4):
-                continue  # nobody writes the month first with dots
-            self.numeric = self.numeric or cell
+            if found is None:
+                continue
+            if found[2] == ".":
+                self.dotted = self.dotted or cell
+            else:
+                self.numeric = self.numeric or cell
             first, second = int(found[1]), int(found[3])
-            if first > 31 and len(found[4]) == 2:
+            if first > 31 and second <= 12 and len(found[4]) == 2:
                 self.proof.setdefault("ymd", cell)
-            elif (first > 12 and second <= 12) or found[2] == ".":
+            elif 12 < first <= 31 and second <= 12:
                 self.proof.setdefault("dmy", cell)
-            elif second > 12 and first <= 12:
+            elif first <= 12 < second <= 31:
                 self.proof.setdefault("mdy", cell)
 
 
@@ -213,14 +218,18 @@ def judge_days(columns: Mapping[str, DayEvidence], known: Mapping[str, str] | No
             days.guesses.append(f"{name}: {shown_as(kind, evidence.first)}")
     agreed = {*(known or {}).values(), *days.orders.values()}
     for name, evidence in columns.items():
-        if name in days.orders or name in days.conflicts or evidence.numeric is None:
+        shown = evidence.numeric or evidence.dotted
+        if name in days.orders or name in days.conflicts or shown is None:
             continue
-        days.unproven[name] = evidence.numeric
-        if len(agreed) == 1:
+        days.unproven[name] = shown
+        if evidence.numeric is None:
+            days.orders[name] = "dmy"
+            days.guesses.append(f"{name}: {_WORDS['dmy']}, as is usual with dots: '{shown}'")
+        elif len(agreed) == 1:
             (days.orders[name],) = agreed
             days.guesses.append(f"{name}: {_WORDS[days.orders[name]]}, as in the file's other columns")
         else:
-            days.ambiguous[name] = evidence.numeric
+            days.ambiguous[name] = shown
     if len(agreed) == 1:
         (days.orders[""],) = agreed
     return days

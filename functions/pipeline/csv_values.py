@@ -18,12 +18,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import timezone
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.csv_days import epoch_moment, serial_moment
+from pipeline.csv_dates import Unreadable as Unreadable
+from pipeline.csv_dates import number_or, read_date, read_timestamp
 
 Converter = Callable[[str], str]
 
@@ -34,48 +35,13 @@ TRUE_WORDS = frozenset(
     {"true", "t", "yes", "y", "1", "1.0", "on", "x", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí", "sì", "sim"}
 )
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0", "0.0", "off", "nein", "falsch", "non", "faux", "nee", "não"})
-MONTHS = {
-    name[:length]: number
-    for number, name in enumerate(
-        [
-            "january",
-            "february",
-            "march",
-            "april",
-            "may",
-            "june",
-            "july",
-            "august",
-            "september",
-            "october",
-            "november",
-            "december",
-        ],
-        start=1,
-    )
-    for length in range(3, len(name) + 1)
-}
 _SPACES = " \u00a0\u202f\u2009"
 _GROUPING = {" ": f"[{_SPACES}]", "'": "['\u2019]"}
 _MARK = r"(?:[A-Z]{3}|[A-Z]{0,3}[$€£¥₹₩₺₽₴₫₱₪฿]|kr\.?|zł|Kč|Ft|lei|CHF|Fr\.)"
 
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _SCIENTIFIC = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
-_DATE = re.compile(
-    r"""(?: (?P<a>[0-9]{1,4}) (?P<mark>[-/.]) (?P<b>[0-9]{1,2}) (?P=mark) (?P<c>[0-9]{1,4})
-          | (?P<day>[0-9]{1,2}) [ -] (?P<month>[A-Za-z]{3,9})\.? ,?[ -] (?P<year>[0-9]{4})
-          | (?P<month2>[A-Za-z]{3,9})\.? [ ] (?P<day2>[0-9]{1,2}) (?:st|nd|rd|th)? ,? [ ] (?P<year2>[0-9]{4}) )
-        (?: (?:T|,?[ ]|[ ]at[ ]) (?P<h>[0-9]{1,2}) : (?P<m>[0-9]{2}) (?: : (?P<s>[0-9]{2}) (?: [.,] (?P<f>[0-9]{1,9}) )? )?
-            (?: [ \u202f]? (?P<half>[AaPp]) \.? [Mm]\.? )?
-            [ ]? (?P<zone> Z | UTC | GMT | (?:UTC|GMT)? [+-][0-9]{2} (?: :?[0-9]{2} )? )? )?""",
-    re.VERBOSE,
-)
 _WORD_LISTS = ("true_values", "false_values", "null_values")
-_EARLIEST_YEAR, _LATEST_YEAR = 1000, 9999
-
-
-class Unreadable(ValueError):
-    """A cell that is not what its column says. The row is set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +55,7 @@ class ValueFormat:
     date_orders: Mapping[str, str] = field(default_factory=dict)
     """By field: ``dmy``, ``mdy`` or ``ymd``."""
     number_dates: Mapping[str, str] = field(default_factory=dict)
-    """By field: what a number stands for, one of :data:`pipeline.csv_days.NUMBER_DATES`."""
+    """By field: what a number stands for, one of :data:`pipeline.csv_number_dates.NUMBER_DATES`."""
     time_zone: str = "Etc/UTC"
     true_values: Sequence[str] = ()
     false_values: Sequence[str] = ()
@@ -132,7 +98,7 @@ def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | Non
     else:
         return None
     if type_ in ("date", "timestamp") and (kind := form.number_dates.get(field_name) or form.number_dates.get("")):
-        read = _number_or(read, kind, zone, day=type_ == "date")
+        read = number_or(read, kind, zone, day=type_ == "date")
     nothing = nulls | NULL_WORDS | (ZERO_DATES if type_ in ("date", "timestamp") else frozenset())
 
     def convert(text: str) -> str:
@@ -233,116 +199,3 @@ def _boolean(true_values: Sequence[str], false_values: Sequence[str]) -> Convert
         return value
 
     return read
-
-
-def read_date(text: str, order: str | None) -> str:
-    """The day as written; a time of day behind it is dropped, never converted to another zone."""
-    match = _DATE.fullmatch(text)
-    if match is None:
-        return _compact(text).date().isoformat()
-    return _day(match, order, text).isoformat()
-
-
-def read_timestamp(text: str, order: str | None, zone: tzinfo) -> str:
-    """The instant in UTC. A day alone is its midnight; a time that a clock change repeats is the first of the two."""
-    try:
-        moment = datetime.fromisoformat(text) if text[4:5] == "-" else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        match = _DATE.fullmatch(text)
-        moment = _moment(match, order, text) if match else _compact(text)
-    if not _EARLIEST_YEAR < moment.year < _LATEST_YEAR:
-        raise Unreadable(text)
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    elif offset := zone.utcoffset(moment):
-        moment -= offset
-    return moment.isoformat() + "Z"
-
-
-def _number_or(read: Converter, kind: str, zone: tzinfo, *, day: bool) -> Converter:
-    """Reader of numbers that stand for days, beside whatever ``read`` takes. A spreadsheet's are of the file's zone."""
-
-    def convert(text: str) -> str:
-        moment: datetime | None
-        if kind in ("unix_seconds", "unix_milliseconds"):
-            moment = epoch_moment(text, milliseconds=kind == "unix_milliseconds")
-            if moment is not None and day:
-                moment = moment.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
-        else:
-            moment = serial_moment(text, system_1904=kind == "excel_1904")
-            if moment is not None and not day:
-                moment -= zone.utcoffset(moment) or timedelta()
-        if moment is None:
-            return read(text)
-        return moment.date().isoformat() if day else moment.isoformat() + "Z"
-
-    return convert
-
-
-def _compact(text: str) -> datetime:
-    """``20201124``, ``20201124T120000Z``. Eight digits in another order give no year of an export, and are refused."""
-    if len(text) < 8 or not text[:8].isdigit() or not "1900" <= text[:4] <= "2199" or text[8:9] not in ("", "T"):
-        raise Unreadable(text)
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise Unreadable(text) from None
-
-
-def _day(match: re.Match[str], order: str | None, text: str) -> date:
-    if match["a"]:
-        a, b, c = match["a"], match["b"], match["c"]
-        if len(a) == 4:
-            order = "ymd"
-        elif order is None and match["mark"] == "." and len(c) == 4:
-            order = "dmy"  # nobody writes the month first with dots
-        if order is None:
-            raise Unreadable(text)
-        by_letter = dict(zip(order, (a, b, c), strict=True))
-        year, month, day = _year(by_letter["y"], text), int(by_letter["m"]), int(by_letter["d"])
-    else:
-        year = int(match["year"] or match["year2"])
-        month = MONTHS.get((match["month"] or match["month2"]).lower(), 0)
-        day = int(match["day"] or match["day2"])
-    try:
-        return date(year, month, day)
-    except ValueError:
-        raise Unreadable(text) from None
-
-
-def _year(digits: str, text: str) -> int:
-    """Two digits as POSIX reads them: 69 to 99 are of the last century."""
-    if len(digits) == 4:
-        return int(digits)
-    if len(digits) != 2:
-        raise Unreadable(text)
-    return int(digits) + (1900 if digits >= "69" else 2000)
-
-
-def _moment(match: re.Match[str], order: str | None, text: str) -> datetime:
-    day = _day(match, order, text)
-    if match["h"] is None:
-        return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the caller knows the zone
-    hour = int(match["h"])
-    if half := match["half"]:
-        if not 1 <= hour <= 12:
-            raise Unreadable(text)
-        hour = hour % 12 + (12 if half in "pP" else 0)
-    micros = int((match["f"] or "").ljust(6, "0")[:6])
-    try:
-        clock = (hour, int(match["m"]), int(match["s"] or 0), micros)
-        moment = datetime(day.year, day.month, day.day, *clock)  # noqa: DTZ001
-    except ValueError:
-        raise Unreadable(text) from None
-    offset = (match["zone"] or "").removeprefix("UTC").removeprefix("GMT")
-    if not match["zone"]:
-        return moment
-    if offset in ("", "Z"):
-        return moment.replace(tzinfo=UTC)
-    minutes = int(offset[1:3]) * 60 + int(offset[3:].lstrip(":") or 0)
-    shift = timedelta(minutes=-minutes if offset[0] == "-" else minutes)
-    if abs(shift) >= timedelta(days=1):
-        raise Unreadable(text)
-    return moment.replace(tzinfo=timezone(shift))

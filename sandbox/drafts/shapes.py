@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from pipeline.csv_values import FALSE_WORDS, MONTHS, NULL_WORDS, TRUE_WORDS
+from pipeline.csv_values import FALSE_WORDS, NULL_WORDS, TRUE_WORDS
+from pipeline.month_names import MONTHS
 
 MOST = 0.8
 """A column has a shape when so many of its values have: a few bad cells do not change what a column is."""
@@ -15,7 +16,7 @@ HALF = 0.5
 _NUMBER = re.compile(r"[-+(]?\s?(?:[A-Z]{3}|[$€£¥₹])?\s?[0-9][0-9.,'’ \u00a0\u202f]*\s?(?:[A-Z]{3}|[$€£¥₹%])?\)?-?")
 _MONEY_SIGN = re.compile(r"[$€£¥₹]|\b[A-Z]{3}\b")
 _DAY = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}(?![0-9])|[0-9]{4}[01][0-9][0-3][0-9](?:T|$)")
-_MONTH_DAY = re.compile(r"(?:[0-9]{1,2}[ -])?([A-Za-z]{3,9})\.?[ -](?:[0-9]{1,2},? )?[0-9]{4}\b")
+_MONTH_DAY = re.compile(r"(?:[0-9]{1,2}[ -])?([^\W\d_]{3,14})\.?[ -](?:[0-9]{1,2},? )?[0-9]{4}\b")
 _OFFSET = re.compile(r"(?:Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})$")
 _CODE = re.compile(r"[A-Za-z]{3}")
 
@@ -33,7 +34,7 @@ def is_whole(cell: str) -> bool:
 def is_day(cell: str) -> bool:
     """Begins with a day in some order, with or without a time behind it."""
     named = _MONTH_DAY.match(cell)
-    return _DAY.match(cell) is not None or (named is not None and named[1].lower() in MONTHS)
+    return _DAY.match(cell) is not None or (named is not None and named[1].casefold() in MONTHS)
 
 
 def has_clock(cell: str) -> bool:

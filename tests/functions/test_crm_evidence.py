@@ -85,10 +85,20 @@ def test_a_count_has_no_fraction() -> None:
 
 def test_the_order_of_days_is_proven_by_column_else_by_the_file() -> None:
     found = days({"a": ["01/02/2024", "13/02/2024"], "b": ["03/04/2024"], "c": ["2024-01-02"], "d": ["05.06.2024"]})
-    assert found.orders == {"a": "dmy", "b": "dmy", "": "dmy"}
-    assert found.unproven == {"b": "03/04/2024"}
+    assert found.orders == {"a": "dmy", "b": "dmy", "d": "dmy", "": "dmy"}
+    assert found.unproven == {"b": "03/04/2024", "d": "05.06.2024"}
     assert not found.ambiguous
-    assert [guess.split(":")[0] for guess in found.guesses] == ["a", "b"]
+    assert [guess.split(":")[0] for guess in found.guesses] == ["a", "b", "d"]
+
+
+def test_dots_stand_behind_a_day_unless_the_column_says_otherwise() -> None:
+    assert days({"a": ["13/02/2024"], "b": ["05.06.2024"], "c": ["05.06.24"]}).orders == dict.fromkeys(
+        ["a", "b", "c", ""], "dmy"
+    )
+    other = days({"a": ["02/13/2024"], "b": ["05.06.2024"], "c": ["05.06.2024", "11.24.2024"]})
+    assert (other.orders["b"], other.orders["c"]) == ("dmy", "mdy")
+    rows = payloads("order_id,order_at,amount\n1,05.06.2024,5\n2,11.24.2024,5\n")
+    assert rows[0]["order_at"] == "2024-05-06T00:00:00Z"
 
 
 def test_days_that_prove_nothing_or_both_are_said_to() -> None:
@@ -102,7 +112,7 @@ def test_years_of_two_digits() -> None:
     assert days({"a": ["98/11/24"]}).orders["a"] == "ymd"
     assert days({"a": ["05.01.21"]}).orders["a"] == "dmy"
     assert days({"a": ["24/11/20"]}).orders["a"] == "dmy"
-    assert days({"a": ["99.99.99", "32/13/2024"]}).orders["a"] == "ymd"
+    assert days({"a": ["99.99.99", "32/13/2024", "13/13/2024"]}).ambiguous == {"a": "32/13/2024"}
 
 
 @given(st.lists(st.dates(), min_size=1), st.sampled_from(["%d/%m/%Y", "%m/%d/%Y"]), st.integers(1, 5))

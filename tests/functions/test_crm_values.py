@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -126,6 +128,26 @@ def test_declared_booleans_go_before_known_ones() -> None:
         ("24 Nov 2020", "2020-11-24", ""),
         ("24-November-2020", "2020-11-24", ""),
         ("Nov 24th, 2020", "2020-11-24", ""),
+        ("24-NOV-20", "2020-11-24", ""),
+        ("2020 Nov 24", "2020-11-24", ""),
+        ("24NOV2020", "2020-11-24", ""),
+        ("24. November 2020", "2020-11-24", ""),
+        ("Di., 24. Nov. 2020", "2020-11-24", ""),
+        ("Dienstag, den 24. März 2020", "2020-03-24", ""),
+        ("1er août 2020", "2020-08-01", ""),
+        ("mar. 24 nov. 2020", "2020-11-24", ""),
+        ("mar 24 2020", "2020-03-24", ""),
+        ("24 de noviembre de 2020", "2020-11-24", ""),
+        ("1.º de março de 2020", "2020-03-01", ""),
+        ("terça-feira, 24 de março de 2020", "2020-03-24", ""),
+        ("24 novembre 2020", "2020-11-24", ""),
+        ("24 mrt. 2020", "2020-03-24", ""),
+        ("24 listopada 2020", "2020-11-24", ""),
+        ("wt., 24 lis 2020", "2020-11-24", ""),
+        ("24 maj 2020", "2020-05-24", ""),
+        ("tirsdag 24. marts 2020", "2020-03-24", ""),
+        ("Tue 24/11/2020", "2020-11-24", "dmy"),
+        ("2020-W48-2", "2020-11-24", ""),
         ("2020-11-24 23:59:59", "2020-11-24", ""),
         ("0000-00-00", "", ""),
     ],
@@ -135,7 +157,23 @@ def test_dates(cell: str, value: str, order: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["04/03/2024", "2024-13-01", "2024-02-30", "31/04/2024", "24112020", "yesterday", "2024", "44159.5"]
+    "cell",
+    [
+        "04/03/2024",
+        "2024-13-01",
+        "2024-02-30",
+        "31/04/2024",
+        "24112020",
+        "yesterday",
+        "2024",
+        "44159.5",
+        "2024-W05",
+        "5 foo 2024",
+        "foo 5 mar 2024",
+        "30 Feb 2024",
+        "24 Nov",
+        "31.02.2024",
+    ],
 )
 def test_what_is_no_date_is_not_made_one(cell: str) -> None:
     with pytest.raises(Unreadable):
@@ -158,6 +196,15 @@ def test_what_is_no_date_is_not_made_one(cell: str) -> None:
         ("24.11.2020, 13:05:01", "2020-11-24T12:05:01Z", "Europe/Berlin"),
         ("Nov 24, 2020 at 1:05 pm", "2020-11-24T13:05:00Z", "Etc/UTC"),
         ("24 Nov 2020 12:05 AM", "2020-11-24T00:05:00Z", "Etc/UTC"),
+        ("5.1.2021 13:00", "2021-01-05T13:00:00Z", "Etc/UTC"),
+        ("24.11.2020 13.05", "2020-11-24T13:05:00Z", "Etc/UTC"),
+        ("24. Nov. 2020 um 13:05 Uhr", "2020-11-24T13:05:00Z", "Etc/UTC"),
+        ("24 nov. 2020 à 13h05", "2020-11-24T13:05:00Z", "Etc/UTC"),
+        ("24 nov 2020, 1:05 p. m.", "2020-11-24T13:05:00Z", "Etc/UTC"),
+        ("24 nov 2020, 12:05 a.\u00a0m.", "2020-11-24T00:05:00Z", "Etc/UTC"),
+        ("Tue, 24 Nov 2020 12:00:00 +0100", "2020-11-24T11:00:00Z", "Etc/UTC"),
+        ("Tue Nov 24 2020 13:00:00 GMT+0100 (Central European Standard Time)", "2020-11-24T12:00:00Z", "Etc/UTC"),
+        ("2020-W48-2", "2020-11-24T00:00:00Z", "Etc/UTC"),
         ("20201124T120000Z", "2020-11-24T12:00:00Z", "Etc/UTC"),
         ("2020-10-25 02:30:00", "2020-10-25T00:30:00Z", "Europe/Berlin"),  # the clock shows it twice: the first
         ("2020-03-29 02:30:00", "2020-03-29T01:30:00Z", "Europe/Berlin"),  # the clock leaves it out
@@ -169,7 +216,18 @@ def test_timestamps(cell: str, value: str, zone: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["2020-11-24 25:00", "2020-11-24 13:00 pm", "2020-11-24 12:00 EST", "04/03/2024 10:00", "0001-01-01", "1606219200"]
+    "cell",
+    [
+        "2020-11-24 25:00",
+        "2020-11-24 13:00 pm",
+        "2020-11-24 12:00 EST",
+        "04/03/2024 10:00",
+        "0001-01-01",
+        "1606219200",
+        "2020-W48",
+        "24.11.2020 12.75",
+        "13:05",
+    ],
 )
 def test_what_is_no_timestamp_is_not_made_one(cell: str) -> None:
     with pytest.raises(Unreadable):
@@ -185,6 +243,50 @@ def test_times_of_a_zone_are_that_instant(moment: datetime, zone: str) -> None:
 
     wanted = moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     assert datetime.fromisoformat(read("timestamp", str(moment), time_zone=zone)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "kind"),
+    [
+        ("1", "1900-01-01T00:00:00Z", "excel"),
+        ("59", "1900-02-28T00:00:00Z", "excel"),
+        ("61", "1900-03-01T00:00:00Z", "excel"),
+        ("44159", "2020-11-24T00:00:00Z", "excel"),
+        ("44159.5416666667", "2020-11-24T13:00:00Z", "excel"),
+        ("44159,75", "2020-11-24T18:00:00Z", "excel"),
+        ("0", "1904-01-01T00:00:00Z", "excel_1904"),
+        ("42697", "2020-11-24T00:00:00Z", "excel_1904"),
+        ("1606219200", "2020-11-24T12:00:00Z", "unix_seconds"),
+        ("1606219200.25", "2020-11-24T12:00:00.250000Z", "unix_seconds"),
+        ("-86400", "1969-12-31T00:00:00Z", "unix_seconds"),
+        ("1606219200123", "2020-11-24T12:00:00.123000Z", "unix_milliseconds"),
+        ("2020-11-24 12:00", "2020-11-24T12:00:00Z", "excel"),
+    ],
+)
+def test_numbers_that_stand_for_times(cell: str, value: str, kind: str) -> None:
+    assert read("timestamp", cell, number_dates={"": kind}) == value
+    assert read("date", cell, number_dates={"field": kind}) == value[:10]
+
+
+@pytest.mark.parametrize("cell", ["60", "0", "44,15", "9999999", "-1", "44159.5.5", "1e5"])
+def test_what_is_no_day_of_a_spreadsheet(cell: str) -> None:
+    """Day 60 is 29 February 1900, which never was."""
+    with pytest.raises(Unreadable):
+        read("date", cell, number_dates={"": "excel"})
+
+
+def test_zones_of_numbers_that_stand_for_times() -> None:
+    berlin = {"time_zone": "Europe/Berlin"}
+    assert read("timestamp", "44159.5", number_dates={"": "excel"}, **berlin) == "2020-11-24T11:00:00Z"
+    assert read("timestamp", "1606219200", number_dates={"": "unix_seconds"}, **berlin) == "2020-11-24T12:00:00Z"
+    assert read("date", "1606258800", number_dates={"": "unix_seconds"}, **berlin) == "2020-11-25"
+
+
+def test_the_names_of_months_are_those_of_the_unicode_cldr() -> None:
+    python = Path(".venvs/dbt/bin/python")
+    if not python.exists():
+        pytest.skip("needs Babel, which comes with dbt's environment: make setup")
+    subprocess.run([python, Path(__file__).with_name("generate_month_names.py"), "--check"], check=True)
 
 
 def test_text_is_untouched_unless_the_preset_says_so() -> None:
