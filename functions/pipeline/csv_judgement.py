@@ -15,7 +15,7 @@ from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch
 from pipeline.csv_refusals import Problem
 from pipeline.csv_rows import BoundColumn
-from pipeline.csv_values import NULL_WORDS, ZERO_DATES, ValueFormat, unguarded
+from pipeline.csv_values import CUT_ID, NULL_WORDS, NUMERIC_ID, ZERO_DATES, ValueFormat, unguarded
 from pipeline.presets import CANONICAL, Preset
 
 _NUMBERS = ("decimal", "integer")
@@ -41,6 +41,7 @@ def judge_values(
     if declared := form.get("number_dates"):
         orders.number_dates = {"": declared}
         orders.guesses = [guess for guess in orders.guesses if "1970" not in guess and "spreadsheet" not in guess]
+    ids, id_guesses = _numeric_ids(columns, samples, declared=form.get("numeric_ids", False))
     values = ValueFormat(
         decimal=marks.marks[""][0],
         thousands=marks.marks[""][1],
@@ -53,6 +54,7 @@ def judge_values(
         null_values=tuple(form.get("null_values", ())),
         currency_marks=form.get("currency_marks", False),
         spreadsheet_guards=form.get("spreadsheet_guards", False),
+        numeric_ids=ids,
     )
     judged = replace(reading, values=values)
     if problem := _conflict(name, judged, shown, marks, orders):
@@ -65,7 +67,7 @@ def judge_values(
         open_fields = [*marks.unproven, *orders.unproven]
         if "date_order" not in form and orders.orders:
             open_fields += [field for field, evidence in days.items() if evidence.first is None]
-    guesses = _of_others((*marks.guesses, *orders.guesses), open_fields)
+    guesses = _of_others((*marks.guesses, *orders.guesses, *id_guesses), open_fields)
     return replace(judged, guesses=(*reading.guesses, *guesses), undecided=tuple(open_fields))
 
 
@@ -106,6 +108,26 @@ def decide(reading: Reading, batches: Iterable[Batch], header: Sequence[str], na
     )
     problem = _conflict(name, decided, shown, found, orders) or _ambiguous(name, decided, shown, found, orders)
     return problem or decided
+
+
+def _numeric_ids(
+    columns: Sequence[BoundColumn], samples: Sequence[Sequence[str]], *, declared: bool
+) -> tuple[tuple[str, ...], list[str]]:
+    """Ids that some program took for numbers, with guesses; ``declared``: all of them are."""
+    ids = [column for column in columns if column.type == "string" and column.field.endswith("_id")]
+    if declared:
+        return tuple(column.field for column in ids), []
+    fields, guesses = [], []
+    for column in ids:
+        cells = list(cells_of(column, samples))
+        if cut := next(filter(CUT_ID.fullmatch, cells), None):
+            guesses.append(f"{column.field}: '{cut}' is an id that a spreadsheet has cut; such rows are set aside")
+        elif cells and all(map(NUMERIC_ID.fullmatch, cells)):
+            guesses.append(f"{column.field}: ids were taken for numbers, '{cells[0]}' is {cells[0][:-2]}")
+        else:
+            continue
+        fields.append(column.field)
+    return tuple(fields), guesses
 
 
 def _evidence(columns: Sequence[BoundColumn]) -> tuple[dict[str, NumberEvidence], dict[str, DayEvidence]]:

@@ -90,7 +90,7 @@ class RowConverter:
         for column in columns:
             convert = converter(column.field, column.type, form)
             self._memories.append(_Memory(convert) if convert else None)
-            self._shortcuts.append(column_reader(column.type, form, convert) if convert else None)
+            self._shortcuts.append(column_reader(column.type, form.of(column.field), convert) if convert else None)
 
     def convert(self, batch: Batch) -> Converted:
         """Every record becomes a payload or is set aside; their numbers add up to the batch's."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timezone
 from decimal import Decimal
 from typing import Any
@@ -41,7 +41,10 @@ _MARK = r"(?:[A-Z]{3}|[A-Z]{0,3}[$€£¥₹₩₺₽₴₫₱₪฿]|kr\.?|zł|
 
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _SCIENTIFIC = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
-_WORD_LISTS = ("true_values", "false_values", "null_values")
+NUMERIC_ID = re.compile(r"[0-9]+\.0")
+CUT_ID = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]{2,3}")
+"""``1.23457E+12``: what a spreadsheet shows, and exports, of a number of more than eleven digits."""
+_TUPLES = ("true_values", "false_values", "null_values", "numeric_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +66,22 @@ class ValueFormat:
     currency_marks: bool = False
     spreadsheet_guards: bool = False
     """Text protected from a spreadsheet (``'0123``, ``="0123"``) loses its protection in text columns too."""
+    numeric_ids: tuple[str, ...] = ()
+    """Fields whose ids went through a program that took them for numbers: ``17850.0`` is ``17850``."""
 
     def marks_of(self, field_name: str) -> tuple[str, str]:
         """Decimal and thousands mark of a field's column."""
         return self.number_marks.get(field_name, (self.decimal, self.thousands))
 
+    def of(self, field_name: str) -> ValueFormat:
+        """As the column of one field is written: its own marks are the marks."""
+        decimal, thousands = self.marks_of(field_name)
+        return replace(self, decimal=decimal, thousands=thousands, number_marks={})
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ValueFormat:
         """Again what :func:`dataclasses.asdict` made; keys that a former version did not have take their defaults."""
-        again: dict[str, Any] = {name: tuple(data[name]) for name in _WORD_LISTS if name in data}
+        again: dict[str, Any] = {name: tuple(data[name]) for name in _TUPLES if name in data}
         again["number_marks"] = {name: (mark, group) for name, (mark, group) in data.get("number_marks", {}).items()}
         return cls(**{**data, **again})
 
@@ -80,7 +90,8 @@ def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | Non
     """The converter of one column, ``None`` where the text stays as it is."""
     nulls = frozenset(word.casefold() for word in form.null_values)
     if type_ == "string":
-        return _text(nulls, form.spreadsheet_guards) if nulls or form.spreadsheet_guards else None
+        text = _text(nulls, form.spreadsheet_guards) if nulls or form.spreadsheet_guards else None
+        return _numeric_id(text) if field_name in form.numeric_ids else text
     order = form.date_orders.get(field_name) or form.date_orders.get("")
     zone = timezone.utc if form.time_zone in ("Etc/UTC", "UTC") else ZoneInfo(form.time_zone)  # noqa: UP017
     decimal, thousands = form.marks_of(field_name)
@@ -129,6 +140,16 @@ def _text(nulls: frozenset[str], guards: bool) -> Converter:
     def convert(text: str) -> str:
         cell = unguarded(text) if guards else text
         return "" if cell.strip().casefold() in nulls else cell
+
+    return convert
+
+
+def _numeric_id(read: Converter | None) -> Converter:
+    def convert(text: str) -> str:
+        cell = read(text) if read else text
+        if CUT_ID.fullmatch(cell.strip()):
+            raise Unreadable(text)  # its last digits are gone, and another id may look the same
+        return cell.strip()[:-2] if NUMERIC_ID.fullmatch(cell.strip()) else cell
 
     return convert
 

@@ -251,3 +251,34 @@ def test_a_column_of_its_own_marks_is_read_by_them() -> None:
         "column 'amount' writes numbers in two ways"
         in problem_of('order_id,order_at,amount\n1,2024-01-02,"1,5"\n2,2024-01-02,2.5\n').message
     )
+
+
+# --- ids -------------------------------------------------------------------------------------------------------------
+
+
+def test_ids_that_were_taken_for_numbers_are_ids_again_and_that_is_said() -> None:
+    data = "order_id,contact_id,order_at,amount\n1,17850.0,2024-01-02,5\n2,,2024-01-02,5\n3,13047.0,2024-01-02,5\n"
+    assert [row.get("contact_id") for row in payloads(data)] == ["17850", None, "13047"]
+    assert reading_of(data).guesses == ("contact_id: ids were taken for numbers, '17850.0' is 17850",)
+
+
+def test_an_id_is_text_where_one_of_them_is() -> None:
+    data = "order_id,contact_id,order_at,amount\n007,17850.0,2024-01-02,5\n2,17850.1,2024-01-02,5\n"
+    assert [(row["order_id"], row["contact_id"]) for row in payloads(data)] == [("007", "17850.0"), ("2", "17850.1")]
+    own = """
+presets:
+  - {name: mine, source: crm, stream: orders, match: {headers: [Nr]}, columns: {order_id: Nr, order_at: Day, amount: Sum},
+     format: {numeric_ids: true}}
+"""
+    assert [row["order_id"] for row in payloads("Nr,Day,Sum\n8.0,2024-01-02,5\nA8.0,2024-01-02,5\n", extra=own)] == [
+        "8",
+        "A8.0",
+    ]
+
+
+def test_an_id_that_a_spreadsheet_has_cut_is_set_aside() -> None:
+    """Another id with the same first digits would look the same, and replace it."""
+    data = "order_id,order_at,amount\n1.23457E+12,2024-01-02,5\n2,2024-01-02,5\n"
+    (aside,) = asides(data)
+    assert (aside.reason, aside.column, aside.value) == ("unreadable_string", "order_id", "1.23457E+12")
+    assert [row["order_id"] for row in payloads(data)] == ["2"]
