@@ -27,13 +27,18 @@ Mode = Literal["dates", "upsert", "snapshot"]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a stream. ``personal``: it names or reaches a person, and stays in the restricted places."""
+    """One field of a stream.
+
+    ``personal``: it names or reaches a person, and stays in the restricted places. ``derivable``: a required field that the
+    warehouse works out from other records where an export declares that it gives none.
+    """
 
     name: str
     type: FieldType
     description: str
     required: bool = False
     personal: bool = False
+    derivable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,25 @@ The result is frozen into the slice's request, so that every invocation that wor
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline import presets
+from pipeline import csv_currency, presets
 from pipeline.contract import Stream
 from pipeline.csv_judgement import judge_values
-from pipeline.csv_reading import FileColumn, Reading, unique_names
+from pipeline.csv_mapping import map_columns
+from pipeline.csv_reading import Reading
 from pipeline.csv_records import Dialect
 from pipeline.csv_refusals import DELIMITERS, UNRECOGNISED, Examined, Known, Problem, foreign, numbered
 from pipeline.csv_text import NotRows, TextLines, detect_encoding, gunzip_head, is_gzip
 from pipeline.csv_values import ValueFormat
-from pipeline.presets import Column, Fit, Preset, plain
+from pipeline.headers import plain, stacked
+from pipeline.preset_fit import Fit, fit, lacking
+from pipeline.presets import Preset
 
 HEAD_BYTES = 64 * 1024
 _HEADER_RECORDS = 20
@@ -83,7 +87,15 @@ def examine(
                 "Give one of them a match.file_name or another header under match.headers, then run the source again.",
                 best.fit.preset.stream,
             )
-        return _read_as(name, head, gzip, complete, best, streams, time_zone, more)
+        preset = best.fit.preset
+        if preset.decline is not None:
+            step = "Nothing of it is missing from the warehouse: leave it out, or map it by a preset of your own of that name."
+            message = f"is what the preset '{preset.name}' declines: {preset.decline}"
+            return replace(known.set_aside(name, message, step, preset.stream), preset=preset)
+        file = _File(name, head, gzip, complete, best, streams, time_zone, functools.cache(more) if more else None)
+        main = file.read_as(preset)
+        others = presets.companions(book, preset) if main.stream in streams else []
+        return replace(main, companions=tuple(file.read_as(other) for other in others))
     except NotRows as error:
         return known.set_aside(name, f"is not a table of text: {error}", "Check how it was exported and drop it again.")
 
@@ -99,6 +111,8 @@ def _candidates(name: str, lines: Sequence[str], known: Known, *, complete: bool
     skips = (False, True) if any(_BLANK_BEFORE_QUOTE.search(line) for line in lines) else (False,)
     styles: dict[tuple[str | None, str | None], list[Preset]] = {}
     for preset in known.book:
+        if preset.companion_of is not None:
+            continue  # chosen with its preset, never by itself
         quote = preset.format.get("quote", '"')
         styles.setdefault((None if quote == "none" else quote, preset.format.get("escape")), []).append(preset)
     for (quote, escape), fitting in styles.items():
@@ -113,74 +127,107 @@ def _candidates(name: str, lines: Sequence[str], known: Known, *, complete: bool
                         continue
                     if preset.format.get("header_row", line) != line:
                         continue
-                    fit = presets.fit(preset, cells, name, known.streams)
-                    if fit is None or (position and not preset.format.get("header_row") and (fit.missing or fit.matched < 3)):
+                    rows: int = preset.format.get("header_rows", 1)
+                    header = cells if rows == 1 else stacked([record for _, record in records[position : position + rows]])
+                    fits = fit(preset, header, name, known.streams)
+                    if fits is None or (
+                        position and not preset.format.get("header_row") and (fits.missing or fits.matched < 3)
+                    ):
                         continue  # in mid-file a few cells may look like headers
-                    below = [record for _, record in records[position + 1 : position + 1 + _SAMPLE_RECORDS]]
-                    yield _Candidate(fit, dialect, line, cells, below)
+                    below = [record for _, record in records[position + rows : position + rows + _SAMPLE_RECORDS]]
+                    yield _Candidate(fits, dialect, line, header, below)
 
 
-def _read_as(
-    name: str,
-    head: bytes,
-    gzip: bool,
-    complete: bool,
-    best: _Candidate,
-    streams: Mapping[str, Stream],
-    time_zone: str,
-    more: Callable[[], Sequence[bytes]] | None,
-) -> Examined:
-    preset, dialect = best.fit.preset, best.dialect
-    stream = streams.get(preset.stream)
-    if stream is None or stream.source != preset.source:
-        problem = Problem(
-            f"{name} is an export of {preset.source} (preset '{preset.name}'); that source is not set up to be fed by files",
-            f"Set up the source {preset.source}, which extracts this by itself, or remove the file.",
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file whose header, delimiter and preset are found: read into a stream by that preset, or by a companion of it."""
+
+    name: str
+    head: bytes
+    gzip: bool
+    complete: bool
+    found: _Candidate
+    streams: Mapping[str, Stream]
+    time_zone: str
+    more: Callable[[], Sequence[bytes]] | None
+
+    def read_as(self, preset: Preset) -> Examined:
+        """How ``preset`` reads it, or why it does not."""
+        stream = self.streams.get(preset.stream)
+        if stream is None or stream.source != preset.source:
+            problem = Problem(
+                f"{self.name} is an export of {preset.source} (preset '{preset.name}'); "
+                "that source is not set up to be fed by files",
+                f"Set up the source {preset.source}, which extracts this by itself, or remove the file.",
+            )
+            return Examined(UNRECOGNISED, preset, None, problem)
+        if lacks := lacking(preset, stream, [plain(cell) for cell in self.found.header]):
+            missing = ", ".join(f"'{lack}'" for lack in lacks)
+            problem = Problem(
+                f"{self.name}: preset '{preset.name}', companion of '{preset.companion_of}', does not fit: missing {missing}",
+                f"Export it with these columns and drop it again, or correct '{preset.name}' and run the source again.",
+            )
+            return Examined(preset.stream, preset, None, problem)
+        reading = self._reading(preset, stream)
+        header = self.found.header
+        samples = [record for record in self.found.below if len(record) == len(header)]
+        whole = self.complete and len(self.found.below) < _SAMPLE_RECORDS
+        judged = judge_values(self.name, preset, reading, header, samples, whole=whole)
+        if self.more is not None and not self.gzip and isinstance(judged, Reading) and judged.undecided:
+            for piece in self.more():
+                lines = _lines(piece, reading.encoding, complete=False)[1:]
+                samples += [record for record in self.found.dialect.split(lines) if len(record) == len(header)]
+            judged = judge_values(self.name, preset, reading, header, samples, whole=whole)
+        if isinstance(judged, Reading):
+            judged = self._unknown_currency(preset, judged, samples) or judged
+        if isinstance(judged, Problem):
+            return Examined(preset.stream, preset, None, judged)
+        return Examined(preset.stream, preset, judged, None)
+
+    def _reading(self, preset: Preset, stream: Stream) -> Reading:
+        """Everything but how values are written."""
+        form, line, dialect = preset.format, self.found.line, self.found.dialect
+        encoding = detect_encoding(self.head, complete=self.complete, declared=form.get("encoding"))
+        mapped = map_columns(preset, stream, self.found.header)
+        guesses = [encoding.guess] if encoding.guess else []
+        if line > 1 and "header_row" not in form:
+            guesses.append(f"header in line {line}")
+        if dialect.skip_initial_space:
+            guesses.append("blanks after a delimiter are not part of the cell")
+        totals = form.get("totals_prefix", ())
+        return Reading(
+            preset=preset.name,
+            origin=preset.origin,
+            header_line=line,
+            encoding=encoding.name,
+            encoding_declared="encoding" in form,
+            gzip=self.gzip,
+            dialect=dialect,
+            values=ValueFormat(time_zone=form.get("time_zone", self.time_zone)),
+            columns=tuple(mapped.columns),
+            constants=mapped.constants,
+            ignore=preset.ignore,
+            header_rows=form.get("header_rows", 1),
+            totals_prefix=(totals,) if isinstance(totals, str) else tuple(totals),
+            comment=form.get("comment"),
+            continuation=form.get("continuation"),
+            one_row_per=preset.one_row_per,
+            guesses=(*guesses, *mapped.guesses),
         )
-        return Examined(UNRECOGNISED, preset, None, problem)
-    guesses: list[str] = []
-    encoding = detect_encoding(head, complete=complete, declared=preset.format.get("encoding"))
-    if encoding.guess:
-        guesses.append(encoding.guess)
-    if best.line > 1 and "header_row" not in preset.format:
-        guesses.append(f"header in line {best.line}")
-    if dialect.skip_initial_space:
-        guesses.append("blanks after a delimiter are not part of the cell")
-    names = unique_names(best.header)
-    plain_names = {plain(cell) for cell in best.header}
-    doubled = [shown for shown, cell in zip(names, best.header, strict=True) if plain(cell) and plain(shown) != plain(cell)]
-    guesses += [f"column {shown}: its header stands more than once" for shown in doubled]
-    columns = []
-    for field_name in dict.fromkeys((*preset.columns, *preset.constants)):
-        known = stream.fields[field_name]
-        column = preset.columns.get(field_name, Column(()))
-        headers = column.found(plain_names)
-        if headers or field_name in preset.constants:
-            columns.append(FileColumn(field_name, known.type, known.required, headers, column.separator))
-    reading = Reading(
-        preset=preset.name,
-        origin=preset.origin,
-        header_line=best.line,
-        encoding=encoding.name,
-        encoding_declared="encoding" in preset.format,
-        gzip=gzip,
-        dialect=dialect,
-        values=ValueFormat(time_zone=preset.format.get("time_zone", time_zone)),
-        columns=tuple(columns),
-        constants=preset.constants,
-        ignore=preset.ignore,
-        totals_prefix=preset.format.get("totals_prefix"),
-        continuation=preset.format.get("continuation"),
-        guesses=tuple(guesses),
-    )
-    samples = [record for record in best.below if len(record) == len(names)]
-    whole = complete and len(best.below) < _SAMPLE_RECORDS
-    judged = judge_values(name, preset, reading, best.header, samples, whole=whole)
-    if more is not None and not gzip and isinstance(judged, Reading) and judged.undecided:
-        for piece in more():
-            lines = _lines(piece, encoding.name, complete=False)[1:]
-            samples += [record for record in dialect.split(lines) if len(record) == len(names)]
-        judged = judge_values(name, preset, reading, best.header, samples, whole=whole)
-    if isinstance(judged, Problem):
-        return Examined(preset.stream, preset, None, judged)
-    return Examined(preset.stream, preset, judged, None)
+
+    def _unknown_currency(self, preset: Preset, reading: Reading, samples: Sequence[Sequence[str]]) -> Problem | None:
+        """Why the file is set aside whose amounts carry a sign that may mean several currencies."""
+        names, columns, _ = reading.bind(self.found.header)
+        for column in columns:
+            if column.pick != "currency_of":
+                continue
+            for record in samples:
+                cell = record[column.indexes[0]]
+                mark = csv_currency.mark_in(cell)
+                if mark and csv_currency.code_of(mark, reading.values.currency_signs) is None:
+                    return Problem(
+                        f"{self.name}: column '{names[column.indexes[0]]}': '{cell}' does not tell its currency",
+                        f"Set format.currency_signs in preset '{preset.name}', for example {{'{mark}': USD}}, "
+                        "and run the source again.",
+                    )
+        return None

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.csv_evidence import DayEvidence, Days, Marks, NumberEvidence, Numbers, judge_days, judge_numbers
+from pipeline.csv_fields import BoundColumn, parts_of
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch
 from pipeline.csv_refusals import Problem
-from pipeline.csv_rows import BoundColumn
 from pipeline.csv_values import CUT_ID, NULL_WORDS, NUMERIC_ID, ZERO_DATES, ValueFormat, unguarded
 from pipeline.presets import CANONICAL, Preset
 
@@ -52,7 +52,8 @@ def judge_values(
         true_values=tuple(form.get("true_values", ())),
         false_values=tuple(form.get("false_values", ())),
         null_values=tuple(form.get("null_values", ())),
-        currency_marks=form.get("currency_marks", False),
+        currency_marks=form.get("currency_marks", False) or any(column.pick == "currency_of" for column in columns),
+        currency_signs=form.get("currency_signs", {}),
         spreadsheet_guards=form.get("spreadsheet_guards", False),
         numeric_ids=ids,
     )
@@ -150,9 +151,11 @@ def _feed(
 
 def cells_of(column: BoundColumn, records: Sequence[Sequence[str]]) -> Iterator[str]:
     """Different cells of a column that hold a value, in file order, without blanks around them or guards."""
-    for cell in dict.fromkeys(record[index] for record in records for index in column.indexes):
+    for cell in dict.fromkeys(record[index] for record in records for index in column.value_indexes):
         bare = unguarded(cell.strip())
-        if bare and bare.casefold() not in NULL_WORDS and bare not in ZERO_DATES:
+        if column.take_first:
+            bare = next(iter(parts_of(bare, column.separator)), "")
+        if bare and bare.casefold() not in NULL_WORDS and bare not in ZERO_DATES and bare.casefold() not in column.words:
             yield bare
 
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import fnmatch
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.csv_records import Dialect
-from pipeline.csv_rows import BoundColumn
+from pipeline import headers
+from pipeline.column_forms import Pick
+from pipeline.csv_fields import BoundColumn
+from pipeline.csv_records import Dialect, RecordReader
+from pipeline.csv_text import TextLines
 from pipeline.csv_values import ValueFormat
-from pipeline.presets import plain
+from pipeline.headers import plain, unique_names
 
 
 @dataclass(frozen=True, slots=True)
 class FileColumn:
-    """A field and the headers of this file that it comes from; more than one are joined, none: a constant alone."""
+    """A field and the headers of this file that it comes from, none for a constant alone; see :mod:`pipeline.column_forms`."""
 
     field: str
     type: str
     required: bool
     headers: tuple[str, ...]
     separator: str = " "
+    pick: Pick = "first"
+    words: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    take_first: bool = False
+    adds_minutes: bool = False
+    """The last of ``headers`` is the column of minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,13 @@ class Reading:
     dialect: Dialect
     values: ValueFormat
     columns: tuple[FileColumn, ...]
-    constants: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ignore: tuple[str, ...] = ()
-    totals_prefix: str | None = None
+    header_rows: int = 1
+    totals_prefix: tuple[str, ...] = ()
+    comment: str | None = None
     continuation: str | None = None
+    one_row_per: str | None = None
     guesses: tuple[str, ...] = ()
     """What neither the file nor its preset says outright, in words, for the manifest."""
     undecided: tuple[str, ...] = ()
@@ -61,6 +72,7 @@ class Reading:
             "ignore": tuple(data["ignore"]),
             "guesses": tuple(data["guesses"]),
             "undecided": tuple(data.get("undecided", ())),
+            "totals_prefix": tuple(data["totals_prefix"]),
         }
         return cls(**{**data, **again})
 
@@ -76,6 +88,10 @@ class Reading:
                 tuple(index_of[plain(name)] for name in column.headers),
                 column.separator,
                 self.constants.get(column.field, ""),
+                column.pick,
+                column.words,
+                column.take_first,
+                column.adds_minutes,
             )
             for column in self.columns
         ]
@@ -83,25 +99,34 @@ class Reading:
         unknown = [index for index in range(len(names)) if index not in known]
         return names, columns, [index for index in unknown if not self._is_ignored(names[index])]
 
+    def reader(self, lines: TextLines) -> RecordReader:
+        """The records of a file's lines as the preset says what is one, its header read."""
+        reader = RecordReader(lines, self.dialect, self.header_line, self.header_rows)
+        names = unique_names(reader.header)
+        reader.totals_prefix = tuple(map(str.casefold, self.totals_prefix))
+        reader.comment = self.comment
+        reader.continuation = self._index_of(self.continuation, names)
+        reader.one_row_per = self._index_of(self.one_row_per, names)
+        return reader
+
+    def _index_of(self, wanted: str | None, names: Sequence[str]) -> int | None:
+        """Where a file's column is that a header of the preset means; ``None`` where it has none."""
+        present = list(map(plain, names))
+        found = headers.found(wanted, present) if wanted is not None else []
+        return present.index(found[0]) if found else None
+
+    def mapping(self, header: Sequence[str]) -> dict[str, Any]:
+        """What became of each column of a file, in words for the manifest: ``columns`` (field to headers), ``constants``,
+        ``ignored_columns``, ``unknown_columns``."""
+        names, columns, unknown = self.bind(header)
+        mapped = {column.field: [names[index] for index in column.indexes] for column in columns if column.indexes}
+        used = {name for shown in mapped.values() for name in shown} | {names[index] for index in unknown}
+        return {
+            "columns": mapped,
+            "constants": dict(self.constants),
+            "ignored_columns": [name for name in names if name not in used],
+            "unknown_columns": [names[index] for index in unknown],
+        }
+
     def _is_ignored(self, name: str) -> bool:
-        return any(fnmatch.fnmatchcase(plain(name), _literal_brackets(plain(pattern))) for pattern in self.ignore)
-
-
-def _literal_brackets(pattern: str) -> str:
-    """Of a glob's signs only ``*`` is one here: headers are full of brackets and question marks."""
-    return pattern.replace("[", "[[]").replace("?", "[?]")
-
-
-def unique_names(header: Sequence[str]) -> list[str]:
-    """Headers as they are shown: trimmed, a nameless one by its position, a repeated one with its count: ``Phone_2``."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for position, cell in enumerate(header, start=1):
-        name = base = " ".join(cell.replace("\ufeff", "").split()) or f"column_{position}"
-        count = 1
-        while plain(name) in taken:
-            count += 1
-            name = f"{base}_{count}"
-        taken.add(plain(name))
-        names.append(name)
-    return names
+        return any(headers.is_named(plain(name), pattern) for pattern in self.ignore)

@@ -8,12 +8,13 @@ line with the stray quote alone, and goes on with the line after it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
 from typing import Any
 
 from pipeline.csv_text import TextLines, is_clean, readable
+from pipeline.headers import stacked
 from pipeline.sources import Aside
 
 CELL_CHARS = 10 * 1024 * 1024
@@ -71,20 +72,25 @@ class Batch:
 class RecordReader:
     """Records below the header, which starts in the physical line ``header_line``.
 
-    A later record equal to the header is a non-row, as are blank ones, a record whose first cell starts with
-    ``totals_prefix`` (in any case), and one whose cell ``continuation`` (an index) is empty.
+    A later record equal to the header is a non-row, as are blank ones, a record whose first cell starts with one of
+    ``totals_prefix`` (in any case) or with ``comment``, one whose cell ``continuation`` (an index) is empty, and one whose cell
+    ``one_row_per`` (an index) is empty or the same as in the record before.
     """
 
-    def __init__(self, lines: TextLines, dialect: Dialect, header_line: int = 1) -> None:
+    def __init__(self, lines: TextLines, dialect: Dialect, header_line: int = 1, header_rows: int = 1) -> None:
         self.header: list[str] = []
-        """The header's cells as they stand in the file; empty at the end of the file."""
-        self.totals_prefix: str | None = None
+        """The header's cells as they stand in the file, several rows as one; empty at the end of the file."""
+        self.totals_prefix: tuple[str, ...] = ()
+        self.comment: str | None = None
         self.continuation: int | None = None
+        self.one_row_per: int | None = None
+        self._continued = ""
+        """What stood in the cell ``one_row_per`` last."""
         self._lines = lines
         self._dialect = dialect
         lines.keep_from = header_line
         reader = csv.reader(lines.start_at(header_line), **dialect.arguments())
-        self.header = next(reader, [])
+        self.header = stacked(list(islice(reader, header_rows)))
         first = self.header[0] if self.header else ""
         self._unusual = {"", first, f"\ufeff{first}"}
         """First cells of records that want a second look: the header again, also from a file joined on."""
@@ -117,17 +123,23 @@ class RecordReader:
                 or set(map(len, rows)) != {len(self.header)}
                 or self._base + self._reader.line_num + 1 != start + len(rows)  # some record has several lines
                 or self._lines.suspect
-                or self.totals_prefix is not None
+                or self.totals_prefix
                 or self.continuation is not None
                 or not firsts.isdisjoint(self._unusual)
+                or (self.comment is not None and any(first.startswith(self.comment) for first in firsts))
                 or not _BLANKS.isdisjoint({first[:1] for first in firsts})
             )
         ):
             self._go_to(start)
             return False
-        batch.records += rows
-        batch.lines += range(start, start + len(rows))
         batch.taken += len(rows)
+        lines: Sequence[int] = range(start, start + len(rows))
+        if self.one_row_per is not None:
+            begins = [not self._continues(row) for row in rows]
+            rows, lines = list(compress(rows, begins)), list(compress(lines, begins))
+            batch.non_rows += begins.count(False)
+        batch.records += rows
+        batch.lines += lines
         return True
 
     def _read_each(self, batch: Batch, wanted: int) -> None:
@@ -163,7 +175,9 @@ class RecordReader:
             return Aside(reason, self._raw(start, end), start, column)
         if row == self.header or [row[0].lstrip("\ufeff"), *row[1:]] == self.header:
             return None
-        if self.totals_prefix is not None and row[0].strip().casefold().startswith(self.totals_prefix.casefold()):
+        if self.comment is not None and row[0].startswith(self.comment):
+            return None
+        if self.totals_prefix and row[0].strip().casefold().startswith(self.totals_prefix):
             return None
         width = len(self.header)
         if len(row) > width and not any(row[width:]):
@@ -179,7 +193,13 @@ class RecordReader:
             return Aside("broken_quotes", self._raw(start, start), start)
         if self.continuation is not None and not row[self.continuation].strip():
             return None
-        return row
+        return None if self.one_row_per is not None and self._continues(row) else row
+
+    def _continues(self, row: list[str]) -> bool:
+        """Whether a record only goes on with what the one before began. The first one begins something, whatever it holds."""
+        before, now = self._continued, row[self.one_row_per or 0].strip()
+        self._continued = now or before
+        return bool(before) and now in ("", before)
 
     def _broken(self, start: int, end: int, message: str) -> Aside:
         """A record that the strict reader refused; ``end`` is the last line that it had taken."""

@@ -14,7 +14,8 @@ from pipeline.contract import Stream
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Dialect
 from pipeline.csv_values import ValueFormat
-from pipeline.presets import Fit, Preset
+from pipeline.preset_fit import Fit, named_so
+from pipeline.presets import Preset
 
 UNRECOGNISED = "unrecognised"
 FILE_SET_ASIDE = "file_set_aside"
@@ -50,6 +51,8 @@ class Examined:
     preset: Preset | None
     reading: Reading | None
     problem: Problem | None
+    companions: tuple[Examined, ...] = ()
+    """What else the file is read into: one for each companion of its preset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Known:
     def stream_by_name(self, name: str) -> str | None:
         """The stream that a file's name speaks of: by a preset's ``file_name``, else because a stream's name stands in it."""
         for preset in self.book:
-            if preset.file_name and preset.stream in self.streams and presets.named_so(preset.file_name, name):
+            if preset.file_name and preset.stream in self.streams and named_so(preset.file_name, name):
                 return preset.stream
         words = re.sub(r"[^a-z0-9]+", "_", PurePosixPath(name).name.casefold())
         return max((stream for stream in self.streams if stream in words), key=len, default=None)
@@ -102,7 +105,7 @@ class Known:
             "Drop a corrected export, or put a preset for this header under presets/ of the state bucket "
             "and run the source again."
         )
-        near = max(fits, key=lambda fit: (fit.matched, -len(fit.missing)), default=None)
+        near = min(fits, key=lambda fit: (-fit.matched, len(fit.missing), fit.preset.name), default=None)
         if near is None or near.matched < max(2, len(header) // 5):
             return self.set_aside(name, f"has a header that no preset knows: {shown}", step)
         missing = ", ".join(f"'{lack}'" for lack in near.missing)

@@ -9,33 +9,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any, cast
 
 from pipeline.csv_columns import ColumnReader, column_reader
+from pipeline.csv_fields import BoundColumn, cell_converter, getter, parts_of
 from pipeline.csv_records import Batch
 from pipeline.csv_text import readable
-from pipeline.csv_values import Converter, Unreadable, ValueFormat, converter
+from pipeline.csv_values import Unreadable, ValueFormat
 from pipeline.sources import Aside
 from pipeline.text_rows import TextRows
 
 MEMORY_VALUES = 20_000
 """Converted values remembered per column; a column of more distinct values forgets them and starts again."""
-
-
-@dataclass(frozen=True, slots=True)
-class BoundColumn:
-    """A field and the columns of this file that it comes from; more than one are joined, the empty ones left out."""
-
-    field: str
-    type: str
-    required: bool
-    indexes: tuple[int, ...]
-    separator: str = " "
-    constant: str = ""
-    """The value where the file has none."""
 
 
 @dataclass(slots=True)
@@ -48,14 +36,14 @@ class Converted:
     unknown_fields: dict[str, int] = field(default_factory=dict)
 
 
-class _Memory(dict[str, str | None]):
-    """Converted values by their cell. ``None`` stands for an unreadable one, and sets ``failed``."""
+class _Memory(dict[Any, str | None]):
+    """Converted values by their cell (or cells). ``None`` stands for an unreadable one, and sets ``failed``."""
 
-    def __init__(self, convert: Converter) -> None:
+    def __init__(self, convert: Callable[[Any], str]) -> None:
         self.failed = False
         self._convert = convert
 
-    def __missing__(self, cell: str) -> str | None:
+    def __missing__(self, cell: Any) -> str | None:
         if not cell:
             return ""
         try:
@@ -88,9 +76,13 @@ class RowConverter:
         self._memories: list[_Memory | None] = []
         self._shortcuts: list[ColumnReader | None] = []
         for column in columns:
-            convert = converter(column.field, column.type, form)
+            convert = cell_converter(column, form)
             self._memories.append(_Memory(convert) if convert else None)
-            self._shortcuts.append(column_reader(column.type, form.of(column.field), convert) if convert else None)
+            own = form.of(column.field)
+            self._shortcuts.append(column_reader(column.type, own, convert) if convert and column.is_as_it_stands else None)
+        self._getters = [getter(column) for column in columns]
+        self._lists = {(column.indexes[0], column.separator) for column in columns if column.take_first and column.indexes}
+        """Columns of which a field takes the first of several values."""
 
     def convert(self, batch: Batch) -> Converted:
         """Every record becomes a payload or is set aside; their numbers add up to the batch's."""
@@ -101,8 +93,9 @@ class RowConverter:
         cells = list(zip(*records, strict=True))
         values: list[Sequence[str | None]] = []
         bad: dict[int, tuple[str, BoundColumn]] = {}
-        for column, memory, shortcut in zip(self._columns, self._memories, self._shortcuts, strict=True):
-            plain_text = self._column(column, cells, len(records))
+        plan = zip(self._columns, self._getters, self._memories, self._shortcuts, strict=True)
+        for column, get, memory, shortcut in plan:
+            plain_text = get(cells, len(records))
             value: Sequence[str | None] = plain_text
             if shortcut is not None and (clean := shortcut(plain_text)) is not None:
                 value = clean
@@ -112,7 +105,7 @@ class RowConverter:
                 if memory.failed:
                     for index, item in enumerate(value):
                         if item is None:
-                            bad.setdefault(index, (f"unreadable_{column.type}", column))
+                            bad.setdefault(index, (f"unreadable_{column.kind}", column))
             if column.constant:
                 value = [item or (column.constant if item == "" else item) for item in value]
             if column.required and (not all(value) or (memory is None and any(map(str.isspace, plain_text)))):
@@ -120,7 +113,7 @@ class RowConverter:
                     if item is not None and not item.strip():
                         bad.setdefault(index, ("missing_required", column))
             values.append(value)
-        extra = self._unknown_columns(cells, bad, out)
+        extra = [*self._unknown_columns(cells, bad, out), *self._lists_kept(cells)]
         # Only rows that are set aside hold a None, and they are left out below.
         out.rows = rows = TextRows(self._fields, cast("list[Sequence[str]]", values), len(records), extra)
         out.lines = lines
@@ -129,14 +122,6 @@ class RowConverter:
             out.aside = [self._aside(batch, index, *bad[index]) for index in sorted(bad)]
             out.rows, out.lines = rows.only(good), list(compress(lines, good))
         return out
-
-    def _column(self, column: BoundColumn, cells: Sequence[Sequence[str]], count: int) -> Sequence[str]:
-        if not column.indexes:
-            return [""] * count
-        if len(column.indexes) == 1:
-            return cells[column.indexes[0]]
-        parts = zip(*(cells[index] for index in column.indexes), strict=True)
-        return [column.separator.join(filter(None, map(str.strip, part))) for part in parts]
 
     def _unknown_columns(
         self, cells: Sequence[Sequence[str]], bad: Mapping[int, Any], out: Converted
@@ -147,10 +132,19 @@ class RowConverter:
             out.unknown_fields[self._names[index]] = filled - sum(bool(cells[index][position]) for position in bad)
         return [(self._names[index], cells[index]) for index in self._unknown]
 
+    def _lists_kept(self, cells: Sequence[Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
+        """The cells of several values, whole, where a field has taken the first alone: nothing is lost."""
+        kept: list[tuple[str, Sequence[str]]] = []
+        for index, separator in sorted(self._lists):
+            whole = [cell if separator in cell and len(parts_of(cell, separator)) > 1 else "" for cell in cells[index]]
+            if any(whole):
+                kept.append((self._names[index], whole))
+        return kept
+
     def _aside(self, batch: Batch, index: int, reason: str, column: BoundColumn) -> Aside:
         record = batch.records[index]
         name = column.field if not column.indexes else self._names[column.indexes[0]]
-        value = column.separator.join(record[position] for position in column.indexes)
+        value = column.separator.join(filter(None, (record[position] for position in column.indexes)))
         return Aside(reason, raw_record(record, self._delimiter), batch.lines[index], name, value or None)
 
 

@@ -64,6 +64,8 @@ class ValueFormat:
     false_values: Sequence[str] = ()
     null_values: Sequence[str] = ()
     currency_marks: bool = False
+    currency_signs: Mapping[str, str] = field(default_factory=dict)
+    """What a sign that several currencies share means in this file: ``$`` to ``CAD``."""
     spreadsheet_guards: bool = False
     """Text protected from a spreadsheet (``'0123``, ``="0123"``) loses its protection in text columns too."""
     numeric_ids: tuple[str, ...] = ()

@@ -6,13 +6,13 @@ plan of the first delivery; "today" is the day on which the message was publishe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline import arrivals, contract, names, runs, slices, sources, state
+from pipeline import arrivals, clock, contract, messages, names, runs, slices, sources, state
 from pipeline.contract import Contract, Source, Stream
 from pipeline.errors import Rejected
 from pipeline.events import Delivery
@@ -59,11 +59,16 @@ def start(run: str, asked: Mapping[str, Any], asked_at: datetime) -> None:
 
 
 def create_slices(plan: Mapping[str, Any]) -> None:
-    """Create the state of every slice of a plan that has none yet, note its files' arrival and mark them as seen."""
+    """Create the state of every slice of a plan that has none yet, note its files' arrival and mark them as seen.
+
+    A file may have several slices, one for each stream that it is read into. An ask for certain streams may have left some of
+    them out, so it marks nothing: the schedule comes back to the file.
+    """
     for data in plan["slices"]:
         arrivals.note(data)
         slices.create_slice(data)
-        if file := data["request"].get("file"):
+        file = data["request"].get("file")
+        if file and not plan["asked"].get("streams"):
             name = names.seen_name(file["bucket"], file["name"], file["generation"])
             state.create(name, {"run_id": data["run_id"], "slice_id": data["slice_id"]})
 
@@ -83,9 +88,14 @@ def _plan_once(deployed: Contract, source: Source, run: str, asked: Mapping[str,
 
 
 def _is_seen(ask: Ask) -> bool:
-    """Whether another run has planned the very object that a finalize event told of: Storage may tell twice."""
+    """Whether another run has planned the very object that a finalize event told of: Storage may tell twice.
+
+    An event names no streams; who does asks for slices that the object's first plan did not have (see :func:`refrozen`).
+    """
     file = ask.landing_object
-    return file is not None and state.exists(names.seen_name(file["bucket"], file["name"], file["generation"]))
+    return (
+        file is not None and not ask.streams and state.exists(names.seen_name(file["bucket"], file["name"], file["generation"]))
+    )
 
 
 def refrozen(run: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,14 +110,51 @@ def refrozen(run: str, data: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     ask = runs.ask_of(run, stored.data)
     if file := data["request"].get("file"):
-        ask = replace(ask, landing_object={name: str(file[name]) for name in ("bucket", "name", "generation")})
+        ask = replace(ask, streams=(), landing_object={name: str(file[name]) for name in ("bucket", "name", "generation")})
         found = list(sources.find(source.name).discover(ask, source, runs.configured_accounts(source.name)))
         if not found:
             return {}
-        frozen: dict[str, Any] = {name: getattr(found[0], name) for name in ("stream", "account", "mode")}
-        return {**frozen, "request": dict(found[0].request), "contract": deployed.digest}
+        mine = _again(data, stored.data["slices"], found)
+        _ask_for_others(data, stored.data["slices"], found, mine, ask)
+        frozen: dict[str, Any] = {name: getattr(mine, name) for name in ("stream", "account", "mode")}
+        frozen |= {"from": _day(mine.window_from), "to": _day(mine.window_to)}
+        return {**frozen, "request": dict(mine.request), "contract": deployed.digest}
     stream = source.streams.get(data["stream"])
     return {"request": _request(stream), "contract": deployed.digest} if stream else {}
+
+
+def _again(data: Mapping[str, Any], planned: Sequence[Mapping[str, Any]], found: Sequence[PlannedSlice]) -> PlannedSlice:
+    """Which of a file's slices, as they would be planned today, a failed slice of it becomes: that of its own stream; where
+    the file turned out to be of other streams, the first that no sister of it has."""
+    own = next((piece for piece in found if piece.stream == data["stream"]), None)
+    taken = {other["stream"] for other in planned if other["identity"] == data["identity"]}
+    return own or next((piece for piece in found if piece.stream not in taken), found[0])
+
+
+def _ask_for_others(
+    data: Mapping[str, Any],
+    planned: Sequence[Mapping[str, Any]],
+    found: Sequence[PlannedSlice],
+    mine: PlannedSlice,
+    ask: Ask,
+) -> None:
+    """A file that could not be placed had one slice; if it is read into more streams now, ask for a run that has the others.
+
+    The plan of a run is made once. Asked twice, the second run's slices are skipped by their bytes.
+    """
+    taken = {other["stream"] for other in planned if other["identity"] == data["identity"]} | {mine.stream}
+    others = sorted({piece.stream for piece in found} - taken)
+    if ask.landing_object is None or not others:
+        return
+    moment = clock.now()
+    run = names.run_id(data["source"], moment, f"{data['slice_id']} {' '.join(others)}")
+    asked = {"source": data["source"], "streams": others, "reason": "retry", "asked_by": ask.asked_by}
+    messages.publish_ask(run, {**asked, "landing_object": dict(ask.landing_object)}, moment)
+    log("plan", f"{data['slice_id']} is now read into {', '.join(others)} too: asked for", run_id=run, source=data["source"])
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day else None
 
 
 def slices_of(ask: Ask, source: Source) -> Iterator[PlannedSlice]:

@@ -7,35 +7,25 @@ own field names needs none: each stream of the source has a preset ``canonical:<
 
 from __future__ import annotations
 
-import fnmatch
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from pipeline import column_forms, headers
+from pipeline.column_forms import Column
 from pipeline.contract import Source, Stream, check
 from pipeline.errors import ContractError
+from pipeline.headers import plain
 
 PRESETS_PATH = Path(__file__).resolve().parent.parent / "presets"
 SCHEMA_PATH = PRESETS_PATH / "presets.schema.json"
 CANONICAL = "canonical:"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Where a field comes from: the first of these headers that the file has, or (``join``) all of them together."""
-
-    headers: tuple[str, ...]
-    join: bool = False
-    separator: str = " "
-
-    def found(self, present: Iterable[str]) -> tuple[str, ...]:
-        """Its headers that are among ``present`` (both as :func:`plain` makes them)."""
-        have = set(present)
-        found = tuple(header for header in self.headers if plain(header) in have)
-        return found if self.join else found[:1]
+OWN_FORMAT = ("continuation",)
+"""Keys of ``format`` that speak of a stream's rows, not of the file: a companion does not take them over."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +35,7 @@ class Preset:
     name: str
     source: str
     stream: str
+    """Empty where the export is declined and says nothing of a stream."""
     match_headers: tuple[str, ...]
     columns: Mapping[str, Column]
     origin: str = ""
@@ -55,36 +46,58 @@ class Preset:
     format: Mapping[str, Any] = field(default_factory=dict)
     mode: str | None = None
     account: str | None = None
+    companion_of: str | None = None
+    """Name of the preset whose files it reads too."""
+    without: tuple[str, ...] = ()
+    one_row_per: str | None = None
+    decline: str | None = None
+    days: str | None = None
+    """Pattern that finds the days of a file in its name, where ``mode`` is ``dates``."""
 
     @property
     def is_canonical(self) -> bool:
         return self.name.startswith(CANONICAL)
 
     @functools.cached_property
-    def known(self) -> frozenset[str]:
-        """Every header that it names."""
-        headers = [header for column in self.columns.values() for header in column.headers]
-        ignored = [header for header in self.ignore if "*" not in header]
-        return frozenset(map(plain, (*headers, *self.match_headers, *ignored)))
+    def named(self) -> tuple[str, ...]:
+        """Every header that it names, apart from patterns of what it ignores."""
+        columns = [header for column in self.columns.values() for header in column.named]
+        rows = [header for header in (self.one_row_per, self.format.get("continuation")) if header]
+        ignored = [header for header in self.ignore if not headers.is_pattern(header)]
+        return tuple(dict.fromkeys((*columns, *self.match_headers, *rows, *ignored)))
 
+    def knows(self, present: str) -> bool:
+        """Whether it names a header of a file (as :func:`pipeline.headers.plain` makes it)."""
+        return present in self._exactly or any(headers.is_named(present, header) for header in self._patterns)
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """How well a preset fits a header. ``missing`` names what it lacks: headers to match, or required fields."""
+    @functools.cached_property
+    def _exactly(self) -> frozenset[str]:
+        return frozenset(plain(header) for header in self.named if not headers.is_pattern(header))
 
-    preset: Preset
-    matched: int
-    missing: tuple[str, ...]
+    @functools.cached_property
+    def _patterns(self) -> tuple[str, ...]:
+        return tuple(header for header in self.named if headers.is_pattern(header))
 
-    @property
-    def score(self) -> tuple[int, bool, bool]:
-        """More headers win; at a draw the preset that also names the file, and any preset over a canonical one."""
-        return (self.matched, self.preset.file_name is not None, not self.preset.is_canonical)
+    def required_of(self, stream: Stream) -> tuple[str, ...]:
+        """The fields that each row of such a file must fill."""
+        return tuple(name for name in stream.required if name not in self.without)
 
+    def covers(self, file_name: str) -> tuple[date, date] | None:
+        """First and last day, both inclusive, of a file whose name tells them; ``None`` where it does not.
 
-def plain(header: str) -> str:
-    """A header as headers are compared: without byte order mark and outer blanks, in one case, each run of blanks one."""
-    return " ".join(header.replace("\ufeff", "").split()).casefold()
+        Raises ``ValueError`` for days that are none, or that end before they begin.
+        """
+        found = re.search(self.days or "", file_name, re.IGNORECASE)
+        if not self.days or found is None:
+            return None
+        groups = found.groupdict()
+        if "day" in groups:
+            day = date.fromisoformat(groups["day"])
+            return day, day
+        first, last = date.fromisoformat(groups["from"]), date.fromisoformat(groups["to"])
+        if first > last:
+            raise ValueError(f"{first} to {last} ends before it begins")
+        return first, last
 
 
 def load(source: Source, extra: Mapping[str, bytes] | None = None) -> tuple[Preset, ...]:
@@ -92,10 +105,44 @@ def load(source: Source, extra: Mapping[str, bytes] | None = None) -> tuple[Pres
 
     A preset of ``extra`` replaces the built-in one of its name. Raises :class:`ContractError` naming file, preset and key.
     """
+    from pipeline import preset_checks
+
     built_in = {path.name: path.read_bytes() for path in sorted(PRESETS_PATH.glob("*.yaml"))}
     presets = _named(source, built_in)
     presets |= _named(source, extra or {})
-    return (*presets.values(), *map(canonical, source.streams.values()))
+    preset_checks.check_companions(presets)
+    families = [_in_family(preset, presets) for preset in presets.values()]
+    return (*families, *map(canonical, source.streams.values()))
+
+
+def companions(book: Sequence[Preset], preset: Preset) -> list[Preset]:
+    """The presets of ``book`` that read the files of ``preset`` into other streams, by name."""
+    return sorted((other for other in book if other.companion_of == preset.name), key=lambda other: other.name)
+
+
+def _in_family(preset: Preset, presets: Mapping[str, Preset]) -> Preset:
+    """A preset with what it shares with those that read the same files.
+
+    What one of them maps or ignores is known to all. A companion takes over account, mode, days and format of the preset that
+    it accompanies, and may give its own values for the latter.
+    """
+    main = presets[preset.companion_of] if preset.companion_of else preset
+    family = [main, *companions(tuple(presets.values()), main)]
+    if len(family) == 1:
+        return preset
+    known = [header for other in family if other is not preset for header in (*other.named, *other.ignore)]
+    ignore = tuple(dict.fromkeys((*preset.ignore, *known)))
+    if preset is main:
+        return replace(preset, ignore=ignore)
+    shared = {key: value for key, value in main.format.items() if key not in OWN_FORMAT}
+    return replace(
+        preset,
+        ignore=ignore,
+        account=main.account,
+        mode=preset.mode or main.mode,
+        days=preset.days or main.days,
+        format={**shared, **preset.format},
+    )
 
 
 def _named(source: Source, files: Mapping[str, bytes]) -> dict[str, Preset]:
@@ -112,6 +159,8 @@ def parse(raw: bytes, origin: str, source: Source) -> list[Preset]:
     """The presets of one YAML file. What belongs to ``source`` is checked against its streams and fields."""
     import yaml
 
+    from pipeline import preset_checks
+
     try:
         data = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
@@ -123,73 +172,31 @@ def parse(raw: bytes, origin: str, source: Source) -> list[Preset]:
         raise ContractError(error.message, next_step=hint) from error
     presets = [_preset(block, origin) for block in data["presets"]]
     for preset in presets:
-        _check_preset(preset, source)
+        preset_checks.check_preset(preset, source)
     return presets
 
 
 def _preset(block: Mapping[str, Any], origin: str) -> Preset:
+    match = block.get("match", {})
     return Preset(
         name=block["name"],
         origin=origin,
         source=block["source"],
-        stream=block["stream"],
-        match_headers=tuple(block["match"]["headers"]),
-        file_name=block["match"].get("file_name"),
-        columns={name: _column(value) for name, value in block.get("columns", {}).items()},
+        stream=block.get("stream", ""),
+        match_headers=tuple(match.get("headers", ())),
+        file_name=match.get("file_name"),
+        columns={name: column_forms.parse(value) for name, value in block.get("columns", {}).items()},
         constants=block.get("constants", {}),
         ignore=tuple(block.get("ignore", ())),
         format=block.get("format", {}),
         mode=block.get("mode"),
         account=block.get("account"),
+        companion_of=block.get("companion_of"),
+        without=tuple(block.get("without", ())),
+        one_row_per=block.get("one_row_per"),
+        decline=block.get("decline"),
+        days=block["days"]["file_name"] if "days" in block else None,
     )
-
-
-def _column(value: Any) -> Column:
-    if isinstance(value, Mapping):
-        return Column(tuple(value["join"]), join=True, separator=value.get("separator", " "))
-    return Column((value,) if isinstance(value, str) else tuple(value))
-
-
-def _check_preset(preset: Preset, source: Source) -> None:
-    where = f"{preset.origin}: preset '{preset.name}'"
-    if zone := preset.format.get("time_zone"):
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            raise ContractError(f"{where}: format.time_zone: '{zone}' is no IANA time zone") from None
-    if encoding := preset.format.get("encoding"):
-        try:
-            "".encode(encoding)
-        except LookupError:
-            raise ContractError(f"{where}: format.encoding: '{encoding}' is not known") from None
-    if preset.format.get("decimal", ".") == preset.format.get("thousands"):
-        raise ContractError(f"{where}: format: decimal and thousands are the same mark")
-    stream = source.streams.get(preset.stream) if preset.source == source.name else None
-    taken: dict[str, str] = {}
-    for name, column in preset.columns.items():
-        for header in column.headers:
-            other = taken.setdefault(plain(header), name)
-            if other != name and not column.join and not _may_share(stream, name, other):
-                raise ContractError(f"{where}: columns.{name}: '{header}' is already the column of {other}")
-    if preset.source != source.name:
-        return
-    if stream is None:
-        raise ContractError(
-            f"{where}: stream: {source.name} has no stream '{preset.stream}'; it has {', '.join(source.streams)}"
-        )
-    for key, names in (("columns", preset.columns), ("constants", preset.constants)):
-        if unknown := [name for name in names if name not in stream.fields]:
-            raise ContractError(f"{where}: {key}: '{unknown[0]}' is not a field of {stream.full_name}")
-    if uncovered := [name for name in stream.required if name not in preset.columns and name not in preset.constants]:
-        raise ContractError(f"{where}: columns: the required field '{uncovered[0]}' of {stream.full_name} has no column")
-
-
-def _may_share(stream: Stream | None, *names: str) -> bool:
-    """Whether two fields may come from one column: a key and what stands in for it (an address), or a word and what it means
-    (``status`` and ``is_deleted`` of a deal's stage). Any other pair is a slip of the pen."""
-    if stream is None or not all(name in stream.fields for name in names):
-        return False
-    return any(name in stream.key for name in names) or len({stream.fields[name].type for name in names}) > 1
 
 
 def canonical(stream: Stream) -> Preset:
@@ -202,34 +209,3 @@ def canonical(stream: Stream) -> Preset:
         match_headers=stream.required,
         columns={name: Column((name,)) for name in stream.fields},
     )
-
-
-def fit(preset: Preset, header: Sequence[str], file_name: str, streams: Mapping[str, Stream]) -> Fit | None:
-    """How ``preset`` fits a header; ``None`` where it cannot be meant: another file name, or nothing in common.
-
-    A canonical preset fits only where it can place more than half of the columns, and more than one: a lone ``contact_id`` in
-    somebody's table does not make it a table of contacts.
-    """
-    if preset.file_name is not None and not named_so(preset.file_name, file_name):
-        return None
-    present = {plain(cell) for cell in header} - {""}
-    matched = len(present & preset.known)
-    if not matched:
-        return None
-    missing = [name for name in preset.match_headers if plain(name) not in present]
-    if stream := streams.get(preset.stream):
-        for name in stream.required:
-            column = preset.columns.get(name)
-            headers = column.headers if column else (name,)
-            if name in preset.constants or (column and column.found(present)) or set(headers) & set(missing):
-                continue
-            missing.append(" or ".join(headers))
-    if preset.is_canonical and (matched < 2 or 2 * matched <= len(present)):
-        missing = missing or ["most of its columns"]
-    return Fit(preset, matched, tuple(missing))
-
-
-def named_so(pattern: str, file_name: str) -> bool:
-    """Whether an object's name matches a glob: by the whole object name or its last part, in any case."""
-    name = file_name.casefold()
-    return any(fnmatch.fnmatchcase(tried, pattern.casefold()) for tried in (name, PurePosixPath(name).name))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.csv_head import HEAD_BYTES
-from pipeline.csv_reading import unique_names
 from pipeline.csv_records import Dialect
 from pipeline.csv_refusals import DELIMITERS, foreign, numbered
 from pipeline.csv_text import NotRows, TextLines, detect_encoding, gunzip_head, is_gzip
+from pipeline.headers import unique_names
 from sandbox.drafts.shapes import is_day, is_number
 from sandbox.world import WorldError
 

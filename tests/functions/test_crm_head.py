@@ -8,7 +8,8 @@ import zipfile
 
 import pytest
 
-from pipeline.csv_reading import Reading, unique_names
+from pipeline.csv_reading import Reading
+from pipeline.headers import unique_names
 from tests.functions.reading import asides, judge, pages, payloads, problem_of, reading_of
 
 ORDERS = "order_id,order_at,amount,currency\n"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import json
 import tracemalloc
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from pipeline import clients, contract, names, originals, slices, state
+from pipeline import bronze, clients, contract, names, originals, slices, state
+from pipeline import plan as planner
 from pipeline.errors import ContractError, Rejected, Skip, Wait
 from pipeline.sources import Account, Ask, Page, PlannedSlice, Task, crm
 from tests.conftest import LocalCloud
@@ -311,3 +314,153 @@ def test_a_file_that_leaves_a_column_open_to_its_end_is_set_aside_by_name(local_
     rejected = reject_of(planned)
     assert rejected.kind == "file_set_aside"
     assert "orders.csv: column 'order_at': '02/01/2024' may begin with its day or its month" in str(rejected)
+
+
+SHOP = """
+presets:
+  - name: web_orders
+    source: crm
+    stream: orders
+    match: {headers: [Name, Created at, Total, Lineitem name]}
+    columns: {order_id: Name, order_at: Created at, amount: Total}
+    one_row_per: Name
+  - name: web_order_items
+    source: crm
+    stream: order_items
+    companion_of: web_orders
+    columns: {order_id: Name, product_name: Lineitem name, quantity: Lineitem quantity}
+"""
+SHOP_ORDERS = (
+    "Name,Created at,Total,Lineitem quantity,Lineitem name\n"
+    "#1,2024-03-01 10:00,30.00,1,Cap\n#1,,,2,Mug\n#1,,,1,Pen\n#2,2024-03-02 10:00,9.00,1,Cap\n#2,,,1,Mug\n"
+)
+
+
+def deploy(text: str) -> None:
+    clients.state_bucket().blob("presets/own.yaml").upload_from_string(text)
+
+
+def test_a_file_of_two_streams_is_planned_twice_and_loads_into_both(local_cloud: LocalCloud) -> None:
+    deploy(SHOP)
+    generation = local_cloud.drop("orders.csv", SHOP_ORDERS)
+    orders, items = plan()
+    assert (orders.stream, items.stream, orders.identity) == ("orders", "order_items", items.identity)
+    ids = [names.slice_id(RUN, each) for each in (orders, items)]
+    assert ids[0] != ids[1]
+    for each, slice_id, rows in zip((orders, items), ids, (2, 5), strict=True):
+        (page,) = fetch(each, slice_id=slice_id)
+        assert len(page.rows) == rows
+        assert len(page.rows) + len(page.aside) + page.non_rows == 5
+        assert page.facts["preset"] == each.request["preset"]["preset"]
+    landing = {"bucket": "test-project-landing", "name": "orders.csv", "generation": generation}
+    for asked in ({"streams": ("order_items",)}, {"streams": ("order_items",), "landing_object": landing}):
+        assert plan(**asked) == [items]
+
+
+def run_of(name: str, generation: str, message: str, **more: Any) -> str:
+    run = names.run_id("crm", datetime(2024, 7, 4, tzinfo=UTC), message)
+    landing = {"bucket": "test-project-landing", "name": name, "generation": generation}
+    planner.start(run, {"source": "crm", "reason": "file", "landing_object": landing, **more}, datetime(2024, 7, 4, tzinfo=UTC))
+    return run
+
+
+def streams_of(run: str) -> list[str]:
+    stored = state.read(names.plan_name(run))
+    assert stored is not None
+    return [each["stream"] for each in stored.data["slices"]]
+
+
+def test_an_event_that_comes_twice_plans_both_slices_once(local_cloud: LocalCloud) -> None:
+    deploy(SHOP)
+    generation = local_cloud.drop("orders.csv", SHOP_ORDERS)
+    first = run_of("orders.csv", generation, "one")
+    assert streams_of(first) == ["orders", "order_items"]
+    assert run_of("orders.csv", generation, "one") == first  # a redelivery
+    assert len(list(slices.list_slices(first))) == 2
+    assert streams_of(run_of("orders.csv", generation, "two")) == []
+
+
+def test_a_planner_that_dies_between_two_slices_of_a_file_is_finished_by_its_redelivery(local_cloud: LocalCloud) -> None:
+    deploy(SHOP)
+    generation = local_cloud.drop("orders.csv", SHOP_ORDERS)
+    run = run_of("orders.csv", generation, "one")
+    lost = next(each for each in slices.list_slices(run) if each.metadata["stream"] == "order_items")
+    state.delete(lost.name)
+    run_of("orders.csv", generation, "one")
+    assert {each.metadata["stream"] for each in slices.list_slices(run)} == {"orders", "order_items"}
+
+
+def test_an_ask_for_one_stream_leaves_the_file_to_the_schedule(local_cloud: LocalCloud) -> None:
+    deploy(SHOP)
+    local_cloud.drop("orders.csv", SHOP_ORDERS)
+    run = names.run_id("crm", datetime(2024, 7, 4, tzinfo=UTC), "asked")
+    planner.start(run, {"source": "crm", "streams": ["orders"]}, datetime(2024, 7, 4, tzinfo=UTC))
+    assert streams_of(run) == ["orders"]
+    assert [each.stream for each in plan(asked_by="scheduler")] == ["orders", "order_items"]
+
+
+def test_each_of_a_files_slices_is_retried_as_itself(local_cloud: LocalCloud) -> None:
+    deploy(SHOP.replace("quantity: Lineitem quantity", "quantity: Pieces"))
+    generation = local_cloud.drop("orders.csv", SHOP_ORDERS)
+    run = run_of("orders.csv", generation, "one")
+    deploy(SHOP)
+    for listed in slices.list_slices(run):
+        piece = slices.read_slice(run, slices.slice_id_of(listed))
+        assert piece is not None
+        frozen = planner.refrozen(run, piece.data)
+        assert frozen["stream"] == piece.data["stream"]
+        assert frozen["request"]["preset"]["preset"] == f"web_{frozen['stream']}"
+
+
+def test_a_file_that_turns_out_to_be_of_two_streams_gets_its_second_slice(local_cloud: LocalCloud) -> None:
+    generation = local_cloud.drop("export.csv", SHOP_ORDERS)
+    run = run_of("export.csv", generation, "one")
+    assert streams_of(run) == ["orders"]  # set aside under the nearest preset's stream
+    deploy(SHOP)
+    (listed,) = slices.list_slices(run)
+    piece = slices.read_slice(run, slices.slice_id_of(listed))
+    assert piece is not None
+    local_cloud.messages("crm")
+    assert planner.refrozen(run, piece.data)["stream"] == "orders"
+    (sent,) = local_cloud.messages("crm")
+    message = json.loads(base64.b64decode(sent.data["message"]["data"]))
+    assert (message["streams"], message["landing_object"]["name"]) == (["order_items"], "export.csv")
+    asked = {name: message.get(name) for name in ("source", "streams", "reason", "asked_by", "landing_object")}
+    planner.start(message["run_id"], asked, datetime.fromisoformat(message["asked_at"]))
+    assert streams_of(message["run_id"]) == ["order_items"]
+
+
+DAYS = """
+presets:
+  - name: till
+    source: crm
+    stream: orders
+    match: {headers: [Till, Bon, At, Sum]}
+    columns: {order_id: Bon, order_at: At, amount: Sum}
+    ignore: [Till]
+    mode: dates
+    days: {file_name: 'till_(?P<from>\\d{4}-\\d\\d-\\d\\d)_(?P<to>\\d{4}-\\d\\d-\\d\\d)'}
+"""
+
+
+def test_a_file_may_be_everything_of_the_days_in_its_name(local_cloud: LocalCloud) -> None:
+    deploy(DAYS)
+    till = "Till,Bon,At,Sum\n1,7,2024-07-01 10:00,5.00\n"
+    local_cloud.drop("TILL_2024-07-01_2024-07-07.csv", till)
+    (planned,) = plan()
+    assert (planned.mode, planned.window_from, planned.window_to) == ("dates", date(2024, 7, 1), date(2024, 7, 7))
+    data = slices.initial(RUN, planned, contract.load())
+    assert "/from=2024-07-01/to=2024-07-07/" in bronze.part_prefix(data)
+
+
+@pytest.mark.parametrize("name", ["till.csv", "till_2024-07-09_2024-07-01.csv", "till_2024-07-01_2024-07-77.csv"])
+def test_a_name_that_does_not_tell_its_days_sets_the_file_aside(local_cloud: LocalCloud, name: str) -> None:
+    deploy(DAYS)
+    local_cloud.drop(name, "Till,Bon,At,Sum\n1,7,2024-07-01 10:00,5.00\n")
+    (planned,) = plan()
+    error = reject_of(planned)
+    assert planned.stream == "orders"
+    assert name in error.message
+    assert "'till'" in error.next_step
+    if name == "till.csv":
+        assert "(?P<from>" in error.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import presets
+from pipeline import headers, presets
 from pipeline.errors import ContractError
 from tests.functions.reading import CRM, judge, pages, payloads
 
@@ -78,7 +78,7 @@ def test_a_name_that_stands_twice_among_a_deployments_files_is_refused() -> None
 
 
 def test_headers_are_compared_without_case_blanks_and_marks() -> None:
-    assert presets.plain("\ufeff Created\u00a0 at ") == "created at"
+    assert headers.plain("\ufeff Created\u00a0 at ") == "created at"
 
 
 def test_shopify_products_take_their_first_row_and_pass_over_variants() -> None:

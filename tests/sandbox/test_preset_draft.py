@@ -79,7 +79,7 @@ def test_a_list_of_addresses_in_french_asks_for_the_order_of_its_days(tmp_path: 
     preset, text = drafted(path)
     assert preset.columns["contact_id"].headers == preset.columns["email"].headers == ("Adresse e-mail",)
     assert "no column is an id, the address stands in for it" in text
-    assert (preset.columns["full_name"].headers, preset.columns["full_name"].join) == (("Prénom", "Nom"), True)
+    assert (preset.columns["full_name"].headers, preset.columns["full_name"].pick) == (("Prénom", "Nom"), "join")
     assert preset.columns["created_at"].headers == ("Inscrit le",)
     assert preset.format == {"spreadsheet_guards": True, "date_order": "dmy"}
     assert "which comes first, the day (dmy) or the month (mdy)? column 'Inscrit le': '04/03/2024'" in text

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import UTC
+from datetime import UTC, date
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,9 @@ from pipeline import clients, names, originals, presets, state
 from pipeline.contract import Source
 from pipeline.csv_head import HEAD_BYTES, examine
 from pipeline.csv_judgement import decide
-from pipeline.csv_reading import Reading, unique_names
+from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch, RecordReader
-from pipeline.csv_refusals import FILE_SET_ASIDE, UNRECOGNISED, Known, Problem
+from pipeline.csv_refusals import FILE_SET_ASIDE, UNRECOGNISED, Examined, Known, Problem
 from pipeline.csv_rows import RowConverter
 from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines
 from pipeline.csv_values import ValueFormat
@@ -64,7 +64,7 @@ def discover(ask: Ask, source: Source, accounts: Sequence[Account]) -> Iterable[
     if ask.landing_object is not None:
         if is_ignored(ask.landing_object["name"]):
             return
-        yield _one(ask.landing_object, book, source, accounts)
+        yield from _asked_for(ask, _one(ask.landing_object, book, source, accounts))
         return
     seen = {listed.name for listed in state.listing(names.SEEN)} if ask.asked_by in _LOOKING_AGAIN else frozenset()
     for blob in clients.landing_bucket().list_blobs(timeout=TRANSFER_SECONDS):
@@ -72,9 +72,12 @@ def discover(ask: Ask, source: Source, accounts: Sequence[Account]) -> Iterable[
             continue
         if names.seen_name(blob.bucket.name, blob.name, str(blob.generation)) in seen:
             continue
-        planned = _planned(blob, book, source, accounts)
-        if planned is not None and (not ask.streams or planned.stream in ask.streams):
-            yield planned
+        yield from _asked_for(ask, _planned(blob, book, source, accounts))
+
+
+def _asked_for(ask: Ask, planned: Iterable[PlannedSlice]) -> Iterator[PlannedSlice]:
+    """Of the slices of one file, those of the streams that were asked for."""
+    return (piece for piece in planned if not ask.streams or piece.stream in ask.streams)
 
 
 def _deployed_presets() -> dict[str, bytes]:
@@ -88,20 +91,22 @@ def _is_asked(ask: Ask, blob: Blob) -> bool:
     return (ask.window_from is None or day >= ask.window_from) and (ask.window_to is None or day <= ask.window_to)
 
 
-def _one(landing: Mapping[str, str], book: Sequence[Preset], source: Source, accounts: Sequence[Account]) -> PlannedSlice:
-    """The slice of one object at one generation; of one that is gone by now, a slice that says so."""
+def _one(landing: Mapping[str, str], book: Sequence[Preset], source: Source, accounts: Sequence[Account]) -> list[PlannedSlice]:
+    """The slices of one object at one generation; of one that is gone by now, a slice that says so."""
     bucket = clients.storage().bucket(landing["bucket"])
     blob = bucket.get_blob(landing["name"], generation=int(landing["generation"]), timeout=TRANSFER_SECONDS)
-    planned = None if blob is None else _planned(blob, book, source, accounts)
-    if planned is not None:
+    if blob is not None and (planned := _planned(blob, book, source, accounts)):
         return planned
     file = {"size": None, "md5": None, "updated": None, **{name: landing[name] for name in ("bucket", "name", "generation")}}
     stream = Known(book, source.streams).stream_by_name(landing["name"]) or UNRECOGNISED
-    return _slice(file, stream, _account(None, accounts), "upsert", originals.gone(landing["name"]))
+    return [_slice(file, stream, _account(None, accounts), "upsert", originals.gone(landing["name"]))]
 
 
-def _planned(blob: Blob, book: Sequence[Preset], source: Source, accounts: Sequence[Account]) -> PlannedSlice | None:
-    """The slice of one object; ``None`` when it was replaced in between: its successor is planned by itself."""
+def _planned(blob: Blob, book: Sequence[Preset], source: Source, accounts: Sequence[Account]) -> list[PlannedSlice]:
+    """The slices of one object, one for each stream that its preset and the companions of it read it into.
+
+    None when it was replaced in between: its successor is planned by itself.
+    """
     from google.api_core.exceptions import NotFound
 
     file = {
@@ -118,7 +123,7 @@ def _planned(blob: Blob, book: Sequence[Preset], source: Source, accounts: Seque
             f"{blob.name} is no delimited text by its name; read are {', '.join(DATA_SUFFIXES)}, each also with .gz",
             "Export it as CSV and drop it again, or remove it.",
         )
-        return _slice(file, Known(book, source.streams).stream_by_name(blob.name) or UNRECOGNISED, account, "upsert", problem)
+        return [_slice(file, Known(book, source.streams).stream_by_name(blob.name) or UNRECOGNISED, account, "upsert", problem)]
     try:
         head = _piece(blob, 0) if blob.size else b""
         found = examine(
@@ -130,34 +135,55 @@ def _planned(blob: Blob, book: Sequence[Preset], source: Source, accounts: Seque
             time_zone=account.time_zone,
             more=lambda: [_piece(blob, start) for start in _elsewhere(blob.size)],
         )
-        preset = found.preset
-        if preset is not None and preset.account is not None and found.reading is not None:
-            account = _account(preset.account, accounts)
-            if account.id != preset.account:
-                problem = Problem(
-                    f"{blob.name}: preset '{preset.name}' names the account '{preset.account}', which is not set up",
-                    f"Add '{preset.account}' to the accounts of {source.name} or correct the preset, and run the source again.",
-                )
-                return _slice(file, found.stream, account, "upsert", problem)
-            if "time_zone" not in preset.format:
-                found = replace(
-                    found,
-                    reading=replace(found.reading, values=replace(found.reading.values, time_zone=account.time_zone)),
-                )
     except NotFound:
-        return None
+        return []
+    return [_placed(file, each, source, accounts) for each in (found, *found.companions)]
+
+
+def _placed(file: Mapping[str, Any], found: Examined, source: Source, accounts: Sequence[Account]) -> PlannedSlice:
+    """The slice of what a file was found to be: with the account, mode and days that its preset names."""
+    name, preset, reading = str(file["name"]), found.preset, found.reading
+    account = _account(preset.account if preset else None, accounts)
     stream = source.streams.get(found.stream)
     mode = (preset.mode if preset else None) or (stream.mode if stream else "upsert")
-    plan = found.reading or found.problem
+    days: tuple[date, date] | None = None
+    problem = found.problem
+    if preset is not None and reading is not None:
+        if preset.account is not None and account.id != preset.account:
+            problem = Problem(
+                f"{name}: preset '{preset.name}' names the account '{preset.account}', which is not set up",
+                f"Add '{preset.account}' to the accounts of {source.name} or correct the preset, and run the source again.",
+            )
+            return _slice(file, found.stream, _account(None, accounts), "upsert", problem)
+        if "time_zone" not in preset.format:
+            reading = replace(reading, values=replace(reading.values, time_zone=account.time_zone))
+        if mode == "dates":
+            try:
+                days = preset.covers(name)
+                what = f"its name does not tell its days: '{preset.days}' is not found in it"
+            except ValueError as error:
+                what = f"its name does not tell its days: {error}"
+            if days is None:
+                step = f"Name the file so, or correct days.file_name of preset '{preset.name}', and run the source again."
+                problem = Problem(f"{name}: {what}", step)
+    plan = problem or reading
     if plan is None:
         raise AssertionError("a file is neither read nor set aside")
-    return _slice(file, found.stream, account, mode, plan)
+    return _slice(file, found.stream, account, mode, plan, days)
 
 
-def _slice(file: Mapping[str, Any], stream: str, account: Account, mode: str, plan: Reading | Problem) -> PlannedSlice:
+def _slice(
+    file: Mapping[str, Any],
+    stream: str,
+    account: Account,
+    mode: str,
+    plan: Reading | Problem,
+    days: tuple[date, date] | None = None,
+) -> PlannedSlice:
     request = {"file": dict(file), **({"reject": asdict(plan)} if isinstance(plan, Problem) else {"preset": plan.to_json()})}
     identity = f"{file['bucket']}/{file['name']}#{file['generation']}"
-    return PlannedSlice(stream, account.id, mode, request, identity=identity)
+    first, last = days or (None, None)
+    return PlannedSlice(stream, account.id, mode, request, first, last, identity)
 
 
 def _account(wanted: str | None, accounts: Sequence[Account]) -> Account:
@@ -252,14 +278,7 @@ def decided_of(stream: Readable, reading: Reading, name: str) -> Reading | Probl
 
 
 def _reader(stream: Readable, reading: Reading) -> RecordReader:
-    lines = TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding)
-    reader = RecordReader(lines, reading.dialect, reading.header_line)
-    if reading.continuation is not None:
-        headers = [presets.plain(name) for name in unique_names(reader.header)]
-        wanted = presets.plain(reading.continuation)
-        reader.continuation = headers.index(wanted) if wanted in headers else None
-    reader.totals_prefix = reading.totals_prefix
-    return reader
+    return reading.reader(TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding))
 
 
 def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Page]:
@@ -269,6 +288,7 @@ def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], fact
     """
     reader = _reader(stream, reading)
     names, columns, unknown = reading.bind(reader.header)
+    facts = {**facts, **reading.mapping(reader.header)}
     converter = RowConverter(names, columns, unknown, reading.values, reading.dialect.delimiter)
     done: int = cursor["rows"]
     before = 0 if done else reading.header_line - 1
