@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import contract, presets
 from pipeline.contract import Source
-from pipeline.csv_head import HEAD_BYTES, examine
-from pipeline.csv_refusals import Examined, Problem
-from pipeline.csv_text import NotRows
 from pipeline.presets import Preset
-from pipeline.sources.crm import decided_of, pages_of
 from sandbox.drafts import shapes
-from sandbox.drafts.guess import Draft, guess, words
+from sandbox.drafts.guess import Draft, guess, with_companion, words
 from sandbox.drafts.table import Table, table_of
+from sandbox.drafts.trial import Trial, try_out
 from sandbox.landing import PRESETS_FILE
 from sandbox.world import WorldError
 
@@ -33,22 +28,6 @@ _QUESTIONS = {
 """What the reader asks for where a file does not prove it: the key, a value to try, the question."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A file read to its end with some presets, nothing kept."""
-
-    found: Examined
-    loaded: int = 0
-    set_aside: int = 0
-    non_rows: int = 0
-    reasons: tuple[str, ...] = ()
-
-    def sentence(self) -> str:
-        """What would become of its rows."""
-        why = f" ({'; '.join(self.reasons)})" if self.reasons else ""
-        return f"{self.loaded} rows would load, {self.set_aside} be set aside{why}, {self.non_rows} are no rows."
-
-
 def draft(path: Path, stream: str | None = None) -> str:
     """YAML for a file: a preset that says what is unsure about it, or a comment alone where a preset knows the file already.
 
@@ -61,50 +40,13 @@ def draft(path: Path, stream: str | None = None) -> str:
     table = table_of(path)
     own = path.parent / PRESETS_FILE
     book = presets.load(source, {PRESETS_FILE: own.read_bytes()} if own.is_file() else None)
-    known = _try(path, book, source)
+    known = try_out(path, book, source)
     if known.found.preset is not None and stream in (None, known.found.preset.stream):
         return _known(path, known)
     drafts = guess(table, source, path.stem, stream)
     if not drafts or drafts[0].missing:
         raise WorldError(_hopeless(path, table, drafts, stream))
     return _drafted(path, table, drafts, source)
-
-
-def _try(path: Path, book: Sequence[Preset], source: Source) -> Trial:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-
-        def piece(start: int) -> bytes:
-            file.seek(start)
-            return file.read(HEAD_BYTES)
-
-        head = piece(0)
-        found = examine(
-            path.name,
-            head,
-            complete=size <= len(head),
-            book=book,
-            streams=source.streams,
-            more=lambda: [piece(size // 3), piece(2 * size // 3), piece(max(size - HEAD_BYTES, 0))],
-        )
-        if found.reading is None:
-            return Trial(found)
-        file.seek(0)
-        loaded = non_rows = 0
-        reasons: Counter[str] = Counter()
-        try:
-            reading = decided_of(file, found.reading, path.name)
-            if isinstance(reading, Problem):
-                return Trial(replace(found, reading=None, problem=reading))
-            file.seek(0)
-            for page in pages_of(file, reading, {"rows": 0}, {}):
-                loaded += len(page.rows)
-                non_rows += page.non_rows
-                reasons.update(f"{aside.reason} in {aside.column}" if aside.column else aside.reason for aside in page.aside)
-        except NotRows as error:
-            raise WorldError(f"{path} is not a table of text to its end: {error}.") from error
-    shown = tuple(f"{count} × {reason}" for reason, count in reasons.most_common(5))
-    return Trial(found, loaded, sum(reasons.values()), non_rows, shown)
 
 
 def _known(path: Path, trial: Trial) -> str:
@@ -116,7 +58,9 @@ def _known(path: Path, trial: Trial) -> str:
         else f"is known: preset '{preset.name}' of {preset.origin}"
     )
     said = [f"{path.name} {which}; it reads as {preset.source}.{preset.stream}. No draft is needed."]
-    said.append(f"But: {problem.message}. {problem.next_step}" if problem else trial.sentence())
+    said.append(
+        f"But: {problem.message}. {problem.next_step}" if problem else " ".join(count.sentence() for count in trial.counts)
+    )
     return "".join(f"# {line}\n" for line in said)
 
 
@@ -131,11 +75,11 @@ def _hopeless(path: Path, table: Table, drafts: Sequence[Draft], stream: str | N
 
 
 def _drafted(path: Path, table: Table, drafts: Sequence[Draft], source: Source) -> str:
-    chosen = drafts[0]
-    form, questions = _format(table, chosen)
+    chosen, other = with_companion(drafts, table)
+    form, questions = _format(table, [chosen, *([other] if other else [])])
     for _ in range(len(_QUESTIONS) + 1):
-        text = _yaml(path, table, chosen, form, questions)
-        trial = _try(path, presets.parse(text.encode(), path.name, source), source)
+        text = _yaml(path, table, chosen, other, form, questions)
+        trial = try_out(path, _of(text, path.name, source), source)
         asked = _asked(trial)
         if asked is None:
             break
@@ -146,11 +90,21 @@ def _drafted(path: Path, table: Table, drafts: Sequence[Draft], source: Source) 
     if trial.found.problem is not None:
         raise WorldError(f"{trial.found.problem.message}. {trial.found.problem.next_step}")
     lines = [f"Drafted from {path.name}, its first {len(table.rows)} rows. Check every line, above all those marked unsure."]
-    lines.append(f"As it stands: {trial.sentence()}")
-    rivals = [other.stream.name for other in drafts[1:] if not other.missing and other.worth >= 0.8 * chosen.worth]
+    lines += [f"As it stands: {count.sentence()}" for count in trial.counts]
+    taken = (chosen.stream, other.stream if other else None)
+    rivals = [
+        rival.stream.name
+        for rival in drafts[1:]
+        if rival.stream not in taken and not rival.missing and rival.worth >= 0.8 * chosen.worth
+    ]
     if rivals:
         lines.append(f"unsure: it may be {' or '.join(rivals)} too; --stream {rivals[0]} drafts that.")
     return "".join(f"# {line}\n" for line in lines) + text
+
+
+def _of(text: str, origin: str, source: Source) -> list[Preset]:
+    """The presets of a draft alone, as a deployment reads them."""
+    return [preset for preset in presets.load(source, {origin: text.encode()}) if preset.origin == origin]
 
 
 def _asked(trial: Trial) -> str | None:
@@ -159,14 +113,13 @@ def _asked(trial: Trial) -> str | None:
     return next((key for key in _QUESTIONS if problem is not None and f"Set {key} in" in problem.next_step), None)
 
 
-def _format(table: Table, chosen: Draft) -> tuple[dict[str, str], dict[str, str]]:
+def _format(table: Table, drafts: Sequence[Draft]) -> tuple[dict[str, str], dict[str, str]]:
     """Keys of ``format`` with their YAML values, and what is unsure about some."""
     form: dict[str, str] = {}
     unsure: dict[str, str] = {}
-    cells = {name: _cells(table, chosen, name) for name in chosen.columns}
-    types = {name: chosen.stream.fields[name].type for name in chosen.columns}
-    money = [cell for name in cells if types[name] == "decimal" for cell in cells[name]]
-    texts = [cell for name in cells if types[name] == "string" for cell in cells[name]]
+    columns = [(draft.stream.fields[name].type, _cells(table, draft, name)) for draft in drafts for name in draft.columns]
+    money = [cell for type_, cells in columns if type_ == "decimal" for cell in cells]
+    texts = [cell for type_, cells in columns if type_ == "string" for cell in cells]
     if table.encoding_is_guess:
         form["encoding"] = table.encoding
         unsure["encoding"] = "the file does not say; are all accents right?"
@@ -176,6 +129,8 @@ def _format(table: Table, chosen: Draft) -> tuple[dict[str, str], dict[str, str]
         form["currency_marks"] = "true"
     if any(re.match(r"'[0-9+=@-]|=\"", text) for text in texts):
         form["spreadsheet_guards"] = "true"
+    if any(re.fullmatch(r"[0-9]+[.]0+", text) for text in texts):
+        form["numeric_ids"] = "true"
     if nulls := sorted({text for text in texts if text.casefold() in _NULL_TEXT}):
         form["null_values"] = json.dumps(nulls)
     if table.rows and (last := table.rows[-1][0].strip()).casefold().rstrip(":") in _TOTALS:
@@ -187,32 +142,62 @@ def _cells(table: Table, chosen: Draft, name: str) -> list[str]:
     return [cell for header in chosen.columns[name].headers for cell in table.column(list(table.headers).index(header))]
 
 
-def _yaml(path: Path, table: Table, chosen: Draft, form: Mapping[str, str], questions: Mapping[str, str]) -> str:
+def _yaml(
+    path: Path, table: Table, chosen: Draft, other: Draft | None, form: Mapping[str, str], questions: Mapping[str, str]
+) -> str:
     stream = chosen.stream
     weak = "little but an id and a name speaks for it" if chosen.is_weak else ""
-    used = list(dict.fromkeys(header for found in chosen.columns.values() for header in found.headers))
-    name = "_".join(dict.fromkeys([*words(path.stem), *words(stream.name)]))
     match = [header for field in chosen.columns if stream.fields[field].required for header in chosen.columns[field].headers]
-    match = list(dict.fromkeys([*match, *used]))[: max(len(match), 4)]
+    match = list(dict.fromkeys([*match, *chosen.headers]))[: max(len(match), 4)]
     lines = [
         "presets:",
-        f"  - name: {name}",
+        f"  - name: {_name(path, chosen)}",
         f"    source: {stream.source}",
         f"    stream: {stream.name}{_unsure(weak)}",
         "    match:",
         f"      headers: [{', '.join(map(_text, match))}]",
-        "    columns:",
+        *_columns(table, chosen),
     ]
+    used = {*chosen.headers, *(other.headers if other else ())}
+    if rest := [header for header in table.headers if header not in used]:
+        lines.append("    ignore: # known, and not loaded")
+        lines += [f"      - {_text(header.replace('*', '?'))}" for header in rest]
+    lines += _rows(chosen, other)
+    lines += _format_lines(table, chosen, form, questions)
+    if other is not None:
+        lines += [
+            "",
+            f"  - name: {_name(path, other)} # of the same file",
+            f"    source: {stream.source}",
+            f"    stream: {other.stream.name}",
+            f"    companion_of: {_name(path, chosen)}",
+            *_columns(table, other),
+            *_rows(other, chosen),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _name(path: Path, chosen: Draft) -> str:
+    return "_".join(dict.fromkeys([*words(path.stem), *words(chosen.stream.name)]))
+
+
+def _columns(table: Table, chosen: Draft) -> list[str]:
+    lines = ["    columns:"]
     for field_name, found in chosen.columns.items():
         headers = ", ".join(map(_text, found.headers))
         value = headers if len(found.headers) == 1 else f"{{join: [{headers}]}}"
         lines.append(f"      {field_name}: {value}{_unsure('; '.join(found.unsure))}")
-    lines += _currency(table, chosen)
-    if rest := [header for header in table.headers if header not in used]:
-        lines.append("    ignore: # known, and not loaded")
-        lines += [f"      - {_text(header.replace('*', '?'))}" for header in rest]
-    lines += _format_lines(table, chosen, form, questions)
-    return "\n".join(lines) + "\n"
+    return lines + _currency(table, chosen)
+
+
+def _rows(chosen: Draft, other: Draft | None) -> list[str]:
+    """An order of a file of lines is the first of them, and worth their sum where the file does not say what it is worth."""
+    if other is None or chosen.stream.name != "orders":
+        return []
+    lines = [f"    one_row_per: {_text(chosen.columns['order_id'].headers[0])} # an order's further lines are no orders"]
+    if chosen.missing:
+        lines.append(f"    without: [{', '.join(chosen.missing)}] # derived from its lines")
+    return lines
 
 
 def _format_lines(table: Table, chosen: Draft, form: Mapping[str, str], questions: Mapping[str, str]) -> list[str]:

@@ -40,6 +40,11 @@ class Draft:
     missing: tuple[str, ...]
 
     @property
+    def headers(self) -> list[str]:
+        """Every header that it uses, once."""
+        return list(dict.fromkeys(header for found in self.columns.values() for header in found.headers))
+
+    @property
     def worth(self) -> float:
         """Sum of its columns' worth; a stream whose required fields are all there comes before any other."""
         return sum(guess.worth for guess in self.columns.values())
@@ -61,6 +66,48 @@ def guess(table: Table, source: Source, file_name: str, wanted: str | None = Non
         key=lambda draft: (not draft.missing, draft.worth + 0.5 * (words(draft.stream.name)[-1] in named)),
         reverse=True,
     )
+
+
+_OF_A_LINE = frozenset({"line_number", "product_id", "product_name", "quantity", "unit_price"})
+
+
+def with_companion(drafts: Sequence[Draft], table: Table) -> tuple[Draft, Draft | None]:
+    """The likeliest draft, and what the same file holds beside it: the orders of a file of lines, or the lines of its orders.
+
+    Orders have lines here where several rows carry one order's id. A column serves one of the two: the likelier one, apart
+    from what only a line has.
+    """
+    chosen = drafts[0]
+    beside = {"orders": "order_items", "order_items": "orders"}.get(chosen.stream.name)
+    other = next((draft for draft in drafts if draft.stream.name == beside), None)
+    ids = chosen.columns.get("order_id")
+    if other is None or ids is None or other.columns.get("order_id", ids).headers != ids.headers:
+        return chosen, None
+    cells = table.column(list(table.headers).index(ids.headers[0]))
+    if len(set(cells)) == len(cells):
+        return chosen, None
+    orders, lines = (chosen, other) if chosen.stream.name == "orders" else (other, chosen)
+    of_lines = {header for name, found in lines.columns.items() if name in _OF_A_LINE for header in found.headers}
+    if chosen is orders:
+        orders = _without(orders, of_lines)
+        lines = _without(lines, set(orders.headers))
+    else:
+        orders = _without(orders, set(lines.headers))
+    kept = {"orders": orders, "order_items": lines}
+    hopeless = [name for draft in kept.values() for name in draft.missing if not draft.stream.fields[name].derivable]
+    if hopeless or not _OF_A_LINE - {"product_name"} & set(lines.columns) - {"line_number"}:
+        return chosen, None
+    chosen, other = kept[chosen.stream.name], kept[other.stream.name]
+    orders.columns["order_id"].unsure.clear()  # that it repeats is what one_row_per is for
+    return chosen, other
+
+
+def _without(draft: Draft, headers: set[str]) -> Draft:
+    """A draft without the columns that another one uses, apart from the order's id, which both need."""
+    columns = {
+        name: found for name, found in draft.columns.items() if name == "order_id" or not headers.intersection(found.headers)
+    }
+    return Draft(draft.stream, columns, tuple(name for name in draft.stream.required if name not in columns))
 
 
 def words(name: str) -> list[str]:

@@ -39,7 +39,7 @@ def test_a_draft_reads_every_row_of_its_file(name: str, stream: str, fields: dic
     pages = list(reading.pages(raw, name=name, extra=text))
     loaded = sum(len(page.rows) for page in pages)
     assert loaded + sum(len(page.aside) + page.non_rows for page in pages) == rows_in(raw, DELIMITERS[path.suffix])
-    assert f"# As it stands: {loaded} rows would load, " in text
+    assert f"# As it stands: {loaded} rows would load as {stream}, " in text
 
 
 def test_every_file_gets_a_draft_that_loads_or_a_reason_that_names_it() -> None:

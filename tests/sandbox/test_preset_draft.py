@@ -61,7 +61,10 @@ def test_orders_in_german_from_a_spreadsheet(tmp_path: Path) -> None:
 
 def test_the_first_lines_say_what_would_become_of_the_rows(tmp_path: Path) -> None:
     text = draft(file(tmp_path, "sales.csv", SALES))
-    assert "# As it stands: 3 rows would load, 1 be set aside (1 × unreadable_decimal in Gesamtbetrag), 0 are no rows." in text
+    assert (
+        "# As it stands: 3 rows would load as orders, 1 be set aside (1 × unreadable_decimal in Gesamtbetrag), 0 are no rows."
+        in text
+    )
 
 
 def test_a_draft_reads_its_file_in_a_deployment(tmp_path: Path) -> None:
@@ -92,7 +95,7 @@ def test_what_is_below_a_title_and_above_a_total(tmp_path: Path) -> None:
     )
     preset, text = drafted(path)
     assert preset.format == {"header_row": 3, "totals_prefix": "Total"}
-    assert "2 rows would load, 0 be set aside" in text
+    assert "2 rows would load as orders, 0 be set aside" in text
 
 
 def test_amounts_without_a_currency_are_a_question(tmp_path: Path) -> None:
@@ -115,6 +118,46 @@ def test_rows_that_repeat_the_key_are_counted(tmp_path: Path) -> None:
     assert "order_id: Order No # unsure: 1 of 3 rows repeat an earlier one's" in drafted(path)[1]
 
 
+LINES = """Invoice No,Customer No,Invoice Date,SKU,Description,Qty,Price
+1,17850.0,2024-05-02 10:00,S1,Hat,2,5
+1,17850.0,2024-05-02 10:00,S2,Cap,1,7
+2,17851.0,2024-05-02 11:00,S1,Hat,1,5
+"""
+
+
+def both(path: Path) -> tuple[list[Preset], str]:
+    text = draft(path)
+    return [preset for preset in presets.load(SOURCE, {path.name: text.encode()}) if preset.origin == path.name], text
+
+
+def test_a_file_of_lines_is_drafted_for_its_orders_too(tmp_path: Path) -> None:
+    (lines, orders), text = both(file(tmp_path, "invoices.csv", LINES))
+    assert (lines.stream, orders.stream) == ("order_items", "orders")
+    assert (orders.companion_of, orders.one_row_per, orders.without) == (lines.name, "Invoice No", ("amount",))
+    assert {name: column.headers[0] for name, column in orders.columns.items()} == {
+        "order_id": "Invoice No",
+        "contact_id": "Customer No",
+        "order_at": "Invoice Date",
+    }
+    assert lines.format["numeric_ids"] is True
+    assert "# As it stands: 3 rows would load as order_items, 0 be set aside, 0 are no rows." in text
+    assert "# As it stands: 2 rows would load as orders, 0 be set aside, 1 are no rows." in text
+
+
+def test_orders_whose_id_repeats_are_drafted_for_their_lines_too(tmp_path: Path) -> None:
+    header = "Order No,Order Date,Email,Order Total,Tax,Shipping,Status,Currency,SKU,Qty,Price\n"
+    rows = "1,2024-05-02,a@example.com,17,2,0,paid,EUR,S1,2,5\n1,2024-05-02,a@example.com,17,2,0,paid,EUR,S2,1,7\n"
+    (orders, lines), text = both(file(tmp_path, "shop.csv", header + rows))
+    assert (orders.stream, orders.one_row_per, lines.companion_of) == ("orders", "Order No", orders.name)
+    assert {name: column.headers[0] for name, column in lines.columns.items()} == {
+        "order_id": "Order No",
+        "product_id": "SKU",
+        "quantity": "Qty",
+        "unit_price": "Price",
+    }
+    assert "# As it stands: 1 rows would load as orders, 0 be set aside, 1 are no rows." in text
+
+
 def test_the_stream_may_be_told(tmp_path: Path) -> None:
     path = file(tmp_path, "things.csv", "Id,Name,Status,Created\n1,Hat,on,2024-05-02\n2,Cap,off,2024-05-03\n")
     assert drafted(path, "products")[0].stream == "products"
@@ -135,7 +178,7 @@ def test_a_file_that_a_preset_knows_needs_no_draft(tmp_path: Path) -> None:
     header = "Record ID,First Name,Last Name,Email,Lifecycle Stage\n"
     text = draft(file(tmp_path, "hubspot.csv", header + "1,Ann,Lee,ann@example.com,lead\n,Bob,Roe,,lead\n"))
     assert "is known: preset 'hubspot_contacts' of hubspot.yaml; it reads as crm.contacts. No draft is needed." in text
-    assert "1 rows would load, 1 be set aside (1 × missing_required in Record ID)" in text
+    assert "1 rows would load as contacts, 1 be set aside (1 × missing_required in Record ID)" in text
     assert yaml.safe_load(text) is None
 
 

@@ -1,0 +1,92 @@
+"""A file read to its end with some presets, nothing kept: what would load, what would be set aside and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.contract import Source
+from pipeline.csv_head import HEAD_BYTES, examine
+from pipeline.csv_refusals import Examined, Problem
+from pipeline.csv_text import NotRows
+from pipeline.presets import Preset
+from pipeline.sources.crm import decided_of, pages_of
+from sandbox.world import WorldError
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What becomes of a file's rows in one stream."""
+
+    stream: str
+    loaded: int
+    set_aside: int
+    non_rows: int
+    reasons: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """The count in words."""
+        why = f" ({'; '.join(self.reasons)})" if self.reasons else ""
+        return (
+            f"{self.loaded} rows would load as {self.stream}, {self.set_aside} be set aside{why}, {self.non_rows} are no rows."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a file was found to be, with a count for each stream that it feeds; none where it is set aside whole."""
+
+    found: Examined
+    counts: tuple[Count, ...] = ()
+
+
+def try_out(path: Path, book: Sequence[Preset], source: Source) -> Trial:
+    """Read a file as the source does. Raises :class:`WorldError` for bytes that turn out to be no text."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+
+        def piece(start: int) -> bytes:
+            file.seek(start)
+            return file.read(HEAD_BYTES)
+
+        head = piece(0)
+        found = examine(
+            path.name,
+            head,
+            complete=size <= len(head),
+            book=book,
+            streams=source.streams,
+            more=lambda: [piece(size // 3), piece(2 * size // 3), piece(max(size - HEAD_BYTES, 0))],
+        )
+        counts = []
+        try:
+            for each in (found, *found.companions):
+                count = _count(path, file, each)
+                if isinstance(count, Problem):
+                    return Trial(replace(found, reading=None, problem=count))
+                counts.append(count)
+        except NotRows as error:
+            raise WorldError(f"{path} is not a table of text to its end: {error}.") from error
+    return Trial(found, tuple(counts))
+
+
+def _count(path: Path, file: BinaryIO, found: Examined) -> Count | Problem:
+    if found.reading is None:
+        assert found.problem is not None
+        return found.problem
+    file.seek(0)
+    reading = decided_of(file, found.reading, path.name)
+    if isinstance(reading, Problem):
+        return reading
+    file.seek(0)
+    loaded = non_rows = 0
+    reasons: Counter[str] = Counter()
+    for page in pages_of(file, reading, {"rows": 0}, {}):
+        loaded += len(page.rows)
+        non_rows += page.non_rows
+        reasons.update(f"{aside.reason} in {aside.column}" if aside.column else aside.reason for aside in page.aside)
+    shown = tuple(f"{count} × {reason}" for reason, count in reasons.most_common(5))
+    return Count(found.stream, loaded, sum(reasons.values()), non_rows, shown)
