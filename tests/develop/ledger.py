@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pipeline.csv_reading import Reading
+from pipeline.csv_refusals import Examined
 from pipeline.sources import Aside, Page
+from pipeline.sources.crm import decided_of, pages_of
 from tests.develop.files import DELIMITERS, DEVELOP, data_files, header_sets, rows_in
 from tests.develop.made_rows import made_file
 from tests.functions import reading
@@ -42,7 +46,6 @@ class Read:
 
     line: Line
     pages: Sequence[Page] = ()
-    guesses: tuple[str, ...] = field(default=())
 
     @property
     def rows(self) -> list[Mapping[str, Any]]:
@@ -56,26 +59,31 @@ class Read:
 def read(name: str, raw: bytes, count: int) -> list[Read]:
     """A file through the reader, once for each stream that it feeds. ``count``: its records by an independent count."""
     found = reading.judge(raw, name, OWN_PRESETS)
-    preset = found.preset.name if found.preset else ""
     if found.problem is not None:
         why = found.problem.message.removeprefix(name).strip(" :") if found.preset else "no preset fits its header"
-        return [Read(Line(name, preset, "", count, 0, count, 0, "", f"file: {why}"))]
-    assert found.reading is not None
-    pages = list(reading.pages(raw, name=name, extra=OWN_PRESETS))
+        return [Read(Line(name, found.preset.name if found.preset else "", "", count, 0, count, 0, "", f"file: {why}"))]
+    return [_read(name, raw, count, each) for each in (found, *found.companions)]
+
+
+def _read(name: str, raw: bytes, count: int, found: Examined) -> Read:
+    assert found.reading is not None, found.problem
+    decided = decided_of(io.BytesIO(raw), found.reading, name)
+    assert isinstance(decided, Reading), decided
+    pages = list(pages_of(io.BytesIO(raw), decided, {"rows": 0}, {}))
     asides = [aside for page in pages for aside in page.aside]
     reasons = Counter(f"{aside.reason} {aside.column or ''}".strip() for aside in asides)
     line = Line(
         name,
-        preset or found.reading.preset,
+        decided.preset,
         found.stream,
         count,
         sum(len(page.rows) for page in pages),
         len(asides),
         sum(page.non_rows for page in pages),
-        " ".join(column.field for column in found.reading.columns),
+        " ".join(column.field for column in decided.columns),
         "; ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items())),
     )
-    return [Read(line, pages, found.reading.guesses)]
+    return Read(line, pages)
 
 
 def everything() -> list[Line]:

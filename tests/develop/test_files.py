@@ -87,9 +87,10 @@ def test_no_value_of_a_made_row_is_lost(name: str, delimiter: str, headers: list
     found = reading.judge(raw, name, ledger.OWN_PRESETS)
     if found.reading is None:
         return
-    _, columns, unknown = found.reading.bind(headers)
-    (one,) = ledger.read(name, raw, rows_in(raw, delimiter))
-    assert one.asides == []
-    for row in one.rows:
-        assert set(row) - {"_extra"} == {column.field for column in columns}
-        assert len(row.get("_extra", {})) == len(unknown)
+    for each, one in zip((found, *found.companions), ledger.read(name, raw, rows_in(raw, delimiter)), strict=True):
+        assert each.reading is not None
+        names, columns, unknown = each.reading.bind(headers)
+        assert one.asides == []
+        assert set().union(*one.rows) - {"_extra"} == {column.field for column in columns}
+        for row in one.rows:
+            assert {names[index] for index in unknown} <= set(row.get("_extra", {}))

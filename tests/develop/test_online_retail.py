@@ -83,3 +83,18 @@ def test_a_cancellation_takes_back_what_was_sold() -> None:
     taken_back = [row for row in read.rows if row["order_id"].startswith("C")]
     assert taken_back
     assert all(Decimal(row["quantity"]) < 0 for row in taken_back)
+
+
+@pytest.mark.parametrize("name", DAYS)
+def test_the_invoices_of_a_day(name: str) -> None:
+    """An invoice is the first of its lines, which stand together; its buyer loses the ``.0`` of a spreadsheet."""
+    with (DEVELOP / name).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    firsts = {row["InvoiceNo"]: row for row in reversed(rows)}
+    (read,) = [one for one in ledger.read(name, (DEVELOP / name).read_bytes(), len(rows)) if one.line.stream == "orders"]
+    assert read.line.loaded + read.line.non_rows == len(rows)
+    assert [(row["order_id"], row.get("contact_id", ""), row["order_at"], row["currency"]) for row in read.rows] == [
+        (number, first["CustomerID"].removesuffix(".0"), first["InvoiceDate"].replace(" ", "T") + "Z", "GBP")
+        for number, first in sorted(firsts.items(), key=lambda item: rows.index(item[1]))
+    ]
+    assert not any("amount" in row for row in read.rows)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from pipeline import presets
+from pipeline.sources.crm import pages_of
 from tests.functions.reading import CRM, asides, judge, pages, payloads, problem_of
 
 CONTACTS_2024 = (
@@ -24,6 +29,13 @@ def preset_of(data: str, name: str = "file.csv") -> str:
     return found.preset.name
 
 
+def companion(data: str) -> list[Mapping[str, Any]]:
+    """Rows of the other stream that a file feeds."""
+    (found,) = judge(data).companions
+    assert found.reading is not None
+    return [row for page in pages_of(io.BytesIO(data.encode()), found.reading, {"rows": 0}, {}) for row in page.rows]
+
+
 def test_every_preset_says_of_its_file_what_is_odd_and_in_which_time_zone_it_is() -> None:
     for path in presets.PRESETS_PATH.glob("*.yaml"):
         if path.name != "showcase.yaml":
@@ -41,12 +53,10 @@ def test_the_page_for_users_names_every_preset() -> None:
 def test_no_two_presets_draw_on_a_header_that_one_of_them_names_whole() -> None:
     """Each preset's own columns, as a header, are taken for that preset."""
     for preset in presets.load(CRM):
-        if preset.source != "crm" or preset.is_canonical:
+        if preset.source != "crm" or preset.is_canonical or preset.companion_of:
             continue
-        headers = dict.fromkeys(
-            [*preset.match_headers, *(header for column in preset.columns.values() for header in column.headers)]
-        )
-        header = ",".join(name.replace("*", "x") for name in headers)
+        columns = [header for column in preset.columns.values() for header in column.named]
+        header = ",".join(name.replace("*", "x") for name in dict.fromkeys([*preset.match_headers, *columns]))
         name = (preset.file_name or "file.csv").replace("*", "x")
         assert preset_of(f"{header}\n", name) == preset.name
 
@@ -233,6 +243,12 @@ def test_an_order_of_shopify_is_its_first_row() -> None:
         "payment_method": "Card",
     }
     assert ([row["order_id"] for row in page.rows], page.non_rows, page.aside) == (["#1001", "#1002"], 1, [])
+    lines = companion(data)
+    assert [(row["order_id"], row["product_name"], row["quantity"], row["unit_price"]) for row in lines] == [
+        ("#1001", "Hat", "1", "10.00"),
+        ("#1001", "Cap", "2", "10.00"),
+        ("#1002", "Pin", "1", "5.00"),
+    ]
 
 
 def test_products_of_shopify_under_its_newer_headers() -> None:
@@ -285,6 +301,68 @@ def test_orders_of_woocommerce_by_a_plugin() -> None:
         "status": "completed",
         "payment_method": "Card",
     }
+
+
+def test_orders_of_woocommerce_by_a_plugin_that_writes_a_row_per_line() -> None:
+    data = (
+        '"Order Number","Order Status","Order Date","Email (Billing)","Item #",SKU,Name,Quantity,"Item Cost",'
+        '"Order Line (w/o tax)",'
+        '"Payment Method Title","Cart Discount Amount","Order Shipping Amount","Order Refund Amount","Order Total Amount"\n'
+        "91,Completed,2024-05-03 10:04,ann@example.com,1,H-1,Hat,1,10.00,10.00,Card,0,4.90,0,34.90\n"
+        "91,Completed,2024-05-03 10:04,ann@example.com,2,C-1,Cap,2,10.00,20.00,Card,0,4.90,0,34.90\n"
+        "92,Completed,2024-05-03 11:04,,1,P-1,Pin,1,5.00,5.00,Card,0,0,5.00,5.00\n"
+    )
+    (page,) = pages(data)
+    assert [(row["order_id"], row["amount"], row["refund"]) for row in page.rows] == [
+        ("91", "34.90", "0"),
+        ("92", "5.00", "5.00"),
+    ]
+    assert (page.non_rows, page.unknown_fields) == (1, {})
+    assert [(row["order_id"], row["line_number"], row["product_id"], row["line_total"]) for row in companion(data)] == [
+        ("91", "1", "H-1", "10.00"),
+        ("91", "2", "C-1", "20.00"),
+        ("92", "1", "P-1", "5.00"),
+    ]
+
+
+def test_the_first_of_several_contacts_of_a_deal_and_of_several_addresses_of_a_person() -> None:
+    (deal,) = payloads(
+        "Record ID,Deal Name,Deal Stage,Amount,Close Date,Associated Contact IDs\n1,A,Closed Won,5,2024-05-03 10:04,701;702\n"
+    )
+    assert (deal["contact_id"], deal["_extra"]) == ("701", {"Associated Contact IDs": "701;702"})
+    (person,) = payloads('Person - ID,Person - Name,Person - Email\n3,Ann,"ann@example.com, ann@example.net"\n')
+    assert (person["email"], person["_extra"]) == ("ann@example.com", {"Person - Email": "ann@example.com, ann@example.net"})
+
+
+def test_tickets_of_zendesk_have_a_first_reply_and_a_rating() -> None:
+    header = "Id,Requester,Requester email,Group,Status,Created at,Solved at,Satisfaction Score,First reply time in minutes\n"
+    rows = payloads(
+        header
+        + "1,A,a@example.com,G,Open,2024-02-01 10:15,,Offered,\n"
+        + "2,A,a@example.com,G,Solved,2024-02-01 10:15,2024-02-02 10:15,Good,90\n"
+        + "3,A,a@example.com,G,Solved,2024-02-01 10:15,2024-02-02 10:15,Bad with comment,0\n"
+        + "4,A,a@example.com,G,Solved,2024-02-01 10:15,2024-02-02 10:15,4,1500\n"
+    )
+    assert [(row.get("rating"), row.get("first_response_at")) for row in rows] == [
+        (None, None),
+        ("5", "2024-02-01T11:45:00Z"),
+        ("1", "2024-02-01T10:15:00Z"),
+        ("4", "2024-02-02T11:15:00Z"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "preset", "why"),
+    [
+        ("Activity - Subject,Activity - Type,Activity - Due date\n", "pipedrive_activities", "appointments"),
+        ("Id,Name,ParentId,BillingCity,Industry\n", "salesforce_accounts", "companies"),
+    ],
+)
+def test_exports_that_hold_nothing_for_us_are_declined_by_name(data: str, preset: str, why: str) -> None:
+    problem = problem_of(data)
+    assert f"'{preset}'" in problem.message
+    assert why in problem.message
+    assert problem.next_step
 
 
 @pytest.mark.parametrize(
