@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from typing import Any
 
 import pytest
 
-from pipeline import bronze, clients, clock, errors, ingest, names, runs, slices, state, sweep
+from pipeline import bronze, clients, clock, errors, ingest, load, names, runs, slices, state, sweep
 from tests.conftest import LocalCloud, Message, run_door
 
 ORDERS = "order_id,contact_id,order_at,amount,currency\n" + "".join(
@@ -60,6 +61,52 @@ def test_a_dropped_file_becomes_a_manifest_with_its_rows(local_cloud: LocalCloud
     assert original == ORDERS.encode()
     (notification,) = local_cloud.messages("manifests")
     assert notification.data["message"]["attributes"]["objectId"].startswith("manifests/")
+
+
+def test_the_manifest_tells_what_became_of_every_column(local_cloud: LocalCloud) -> None:
+    preset = (
+        "presets: [{name: till, source: crm, stream: orders, match: {headers: [Bon, Sum]}, constants: {currency: EUR}, "
+        "columns: {order_id: Bon, order_at: [Moment, At], amount: Sum}, ignore: [Till*]}]"
+    )
+    clients.state_bucket().blob("presets/till.yaml").upload_from_string(preset)
+    local_cloud.drop("till.csv", "Bon,At,Sum,Till no,Mood,Mood\n1,2025-03-04 10:00,5.00,7,good,\n")
+    work(local_cloud)
+    (manifest,) = manifests(local_cloud)
+    told = {name: manifest["api"][name] for name in ("preset", "columns", "constants", "ignored_columns", "unknown_columns")}
+    assert told == {
+        "preset": "till",
+        "columns": {"order_id": ["Bon"], "order_at": ["At"], "amount": ["Sum"]},
+        "constants": {"currency": "EUR"},
+        "ignored_columns": ["Till no"],
+        "unknown_columns": ["Mood", "Mood_2"],
+    }
+    assert manifest["api"]["guesses"] == ["column Mood_2: its header stands more than once"]
+    assert manifest["unknown_fields"] == {"Mood": 1, "Mood_2": 0}
+    load.register(manifest)
+    (registered,) = local_cloud.state("loaded/").values()
+    assert registered["api"] == manifest["api"]
+
+
+def test_one_event_of_a_file_of_two_streams_makes_two_manifests(local_cloud: LocalCloud) -> None:
+    presets = """
+presets:
+  - {name: shop, source: crm, stream: orders, match: {headers: [No., Day, Sum, Item]}, one_row_per: No.,
+     columns: {order_id: No., order_at: Day, amount: Sum}}
+  - {name: shop_items, source: crm, stream: order_items, companion_of: shop,
+     columns: {order_id: No., product_name: Item, quantity: Pieces}}
+"""
+    clients.state_bucket().blob("presets/shop.yaml").upload_from_string(presets)
+    text = "No.,Day,Sum,Item,Pieces\n1,2025-03-04,9.00,Cap,1\n1,,,Mug,2\n2,2025-03-05,x,Cap,1\n"
+    local_cloud.drop("shop.csv", text)
+    (event,) = local_cloud.messages("crm")
+    for _ in range(2):
+        run_door(ingest.handle, event)
+    work(local_cloud)
+    found = {manifest["stream"]: manifest for manifest in manifests(local_cloud)}
+    counts = {stream: [each[name] for name in ("rows", "aside", "non_rows")] for stream, each in found.items()}
+    assert counts == {"orders": [1, 1, 1], "order_items": [3, 0, 0]}
+    assert {each["file_sha256"] for each in found.values()} == {hashlib.sha256(text.encode()).hexdigest()}
+    assert {data["status"] for data in local_cloud.state("slices/").values()} == {"extracted"}
 
 
 def test_the_same_event_three_times_makes_one_run_and_one_manifest(local_cloud: LocalCloud) -> None:
