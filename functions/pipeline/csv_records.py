@@ -28,6 +28,17 @@ _SURE_WIDTH = 4
 _STEP_RECORDS = 500
 """Records judged together. One that is out of the ordinary costs a second, slower reading of its step."""
 
+_TOTALS = frozenset(
+    f"{word}{mark}"
+    for known in (
+        *("total", "totals", "grand total", "subtotal", "sub-total", "sum", "gesamt", "gesamtsumme", "summe", "zwischensumme"),
+        *("totaal", "subtotaal", "totale", "totale generale", "totali", "total général", "totaux", "somme", "total general"),
+        *("suma", "soma", "razem", "i alt", "summa", "yhteensä", "celkem", "toplam"),
+    )
+    for word in (known, known.upper(), known.capitalize(), known.title())
+    for mark in ("", ":", " :")
+)
+
 if csv.field_size_limit() < CELL_CHARS:  # of the whole process: there is no other way to set it
     csv.field_size_limit(CELL_CHARS)
 
@@ -92,8 +103,8 @@ class RecordReader:
         reader = csv.reader(lines.start_at(header_line), **dialect.arguments())
         self.header = stacked(list(islice(reader, header_rows)))
         first = self.header[0] if self.header else ""
-        self._unusual = {"", first, f"\ufeff{first}"}
-        """First cells of records that want a second look: the header again, also from a file joined on."""
+        self._unusual = {"", first, f"\ufeff{first}", *_TOTALS}
+        """First cells of records that want a second look: the header again, also from a file joined on, and totals."""
         self._go_to(header_line + reader.line_num)
 
     def read(self, limit: int) -> Batch:
@@ -123,9 +134,9 @@ class RecordReader:
                 or set(map(len, rows)) != {len(self.header)}
                 or self._base + self._reader.line_num + 1 != start + len(rows)  # some record has several lines
                 or self._lines.suspect
-                or self.totals_prefix
-                or self.continuation is not None
                 or not firsts.isdisjoint(self._unusual)
+                or (self.totals_prefix and any(first.strip().casefold().startswith(self.totals_prefix) for first in firsts))
+                or (self.continuation is not None and not all(row[self.continuation].strip() for row in rows))
                 or (self.comment is not None and any(first.startswith(self.comment) for first in firsts))
                 or not _BLANKS.isdisjoint({first[:1] for first in firsts})
             )
@@ -148,12 +159,17 @@ class RecordReader:
             start = self._base + self._reader.line_num + 1
             self._lines.keep_from = start
             verdict: list[str] | Aside | None
+            error = None
             try:
                 row = next(self._reader)
             except StopIteration:
                 return
-            except csv.Error as error:
-                verdict = self._broken(start, self._base + self._reader.line_num, str(error))
+            except csv.Error as broken:
+                error = str(broken)
+            if self._is_remark(start):
+                verdict = None
+            elif error is not None:
+                verdict = self._broken(start, self._base + self._reader.line_num, error)
             else:
                 verdict = self._judge(row, start, self._base + self._reader.line_num)
             batch.taken += 1
@@ -165,6 +181,14 @@ class RecordReader:
                 batch.records.append(verdict)
                 batch.lines.append(start)
 
+    def _is_remark(self, line: int) -> bool:
+        """Whether a record begins as remarks do. One ends with its line, whatever quotes it holds."""
+        if self.comment is None or not self._lines.between(line, line)[0].startswith(self.comment):
+            return False
+        if self._base + self._reader.line_num > line:
+            self._go_to(line + 1)
+        return True
+
     def _judge(self, row: list[str], start: int, end: int) -> list[str] | Aside | None:
         """The record as it is to be kept, why it is set aside, or ``None`` for a non-row."""
         if not any(cell.strip(_BLANK_CHARS) for cell in row):
@@ -174,8 +198,6 @@ class RecordReader:
             column = next((name for name, cell in zip(self.header, row, strict=False) if not is_clean(cell)), None)
             return Aside(reason, self._raw(start, end), start, column)
         if row == self.header or [row[0].lstrip("\ufeff"), *row[1:]] == self.header:
-            return None
-        if self.comment is not None and row[0].startswith(self.comment):
             return None
         if self.totals_prefix and row[0].strip().casefold().startswith(self.totals_prefix):
             return None
@@ -193,6 +215,8 @@ class RecordReader:
             return Aside("broken_quotes", self._raw(start, start), start)
         if self.continuation is not None and not row[self.continuation].strip():
             return None
+        if _is_total(row):
+            return Aside("totals_row", self._raw(start, end), start, value=next(filter(None, map(str.strip, row))))
         return None if self.one_row_per is not None and self._continues(row) else row
 
     def _continues(self, row: list[str]) -> bool:
@@ -238,3 +262,12 @@ class RecordReader:
 
     def _raw(self, start: int, end: int) -> str:
         return readable("".join(self._lines.between(start, end)).rstrip("\r\n"))
+
+
+def _is_total(row: list[str]) -> bool:
+    """Whether a record is the sum of those above it: a word for that, then nothing but numbers. Loaded, it would count twice.
+
+    A preset that names it (``totals_prefix``) makes it a non-row; undeclared it may be a customer called Total, and is shown.
+    """
+    filled = [cell for cell in map(str.strip, row) if cell]
+    return len(filled) > 1 and filled[0] in _TOTALS and all(any(map(str.isdigit, cell)) for cell in filled[1:])

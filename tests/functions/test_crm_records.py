@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.csv_records import Batch, Dialect
+from pipeline.csv_records import Batch, Dialect, RecordReader
+from pipeline.csv_text import TextLines
 from tests.functions.reading import records
 
 HEADER = "a,b,c\n"
@@ -190,3 +191,87 @@ def test_what_is_read_does_not_depend_on_where_a_page_ends() -> None:
     assert [aside.line for aside in whole.aside] == [703, 903]
     for limit in (1, 3, 499, 500, 501, 1199):
         assert records(data, limit=limit) == whole
+
+
+@pytest.mark.parametrize("row", ["Total,,250.00", "TOTAL:,3,250.00", ",Grand total,250.00", "Summe,,1.234€"])
+def test_a_total_that_nobody_declared_is_set_aside_and_not_loaded_beside_what_it_sums(row: str) -> None:
+    batch = records(f"a,b,c\n1,2,3\n{row}\n".encode())
+    assert batch.records == [["1", "2", "3"]]
+    assert [(aside.reason, aside.line, aside.raw) for aside in batch.aside] == [("totals_row", 3, row)]
+
+
+@pytest.mark.parametrize("row", ["Total,Paris,250.00", "Total,,", "Totally,,5", "5,Total,3"])
+def test_what_only_looks_like_a_total_is_a_row(row: str) -> None:
+    batch = records(f"a,b,c\n{row}\n".encode())
+    assert batch.records == [row.split(",")]
+
+
+DIALECTS = st.builds(
+    Dialect,
+    delimiter=st.sampled_from(",;\t|"),
+    quote=st.sampled_from("\"'"),
+    escape=st.sampled_from([None, "\\"]),
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[list[list[str]], Dialect, bytes]:
+    """Rows of one width with a header, how they were written, and the bytes."""
+    width = draw(st.integers(1, 6))
+    dialect = draw(DIALECTS)
+    cell = CELL | st.sampled_from(["\\", "\\n", "''", "5", " x "])
+    rows = draw(st.lists(st.lists(cell, min_size=width, max_size=width), max_size=8))
+    rows.insert(0, [f"head {number}" for number in range(width)])
+    text = io.StringIO()
+    # The writer quotes a line end in a cell only where it is one of this table's.
+    ends = [(csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r"), (csv.QUOTE_MINIMAL, "\r\n")]
+    quoting, end = draw(st.sampled_from(ends))
+    csv.writer(text, **{**dialect.arguments(), "quoting": quoting, "lineterminator": end}).writerows(rows)
+    return rows, dialect, text.getvalue().encode()
+
+
+@given(tables(), st.integers(1, 40), st.integers(1, 7))
+@settings(max_examples=200)
+def test_tables_of_any_dialect_come_back_cell_by_cell(
+    table: tuple[list[list[str]], Dialect, bytes], step: int, limit: int
+) -> None:
+    (header, *rows), dialect, data = table
+    batch = records(data, dialect=dialect, step=step, limit=limit)
+    wanted = [row for row in rows if any(cell.strip(" \t\x1a\u00a0") for cell in row) and row != header]
+    assert batch.records == wanted
+    assert batch.aside == []
+    assert adds_up(batch)
+    assert batch.taken == len(rows)
+
+
+@given(tables(), st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["", '"', "'", ",", ";", "\n", "\r", "\0", "é", "\\"]))))
+@settings(max_examples=200)
+def test_a_table_that_was_damaged_on_its_way_is_accounted_for(
+    table: tuple[list[list[str]], Dialect, bytes], damage: list[tuple[float, str]]
+) -> None:
+    _, dialect, data = table
+    broken = bytearray(data)
+    for where, what in damage:
+        at = int(where * (len(broken) - 1))
+        broken[at : at + 1] = what.encode("latin-1")
+    batch = records(bytes(broken), dialect=dialect)
+    assert adds_up(batch)
+    assert records(bytes(broken), dialect=dialect, step=7, limit=2) == batch
+
+
+def test_a_remark_is_one_line_whatever_it_holds() -> None:
+    data = b'a,b,c\n1,2,3\n# by hand, "not checked\n4,5,6\n#\n"#",8,9\n# "x"y"\n7,8,9\n'
+    reader = RecordReader(TextLines(io.BytesIO(data), "utf-8"), Dialect())
+    reader.comment = "#"
+    batch = reader.read(100)
+    assert batch.records == [["1", "2", "3"], ["4", "5", "6"], ["#", "8", "9"], ["7", "8", "9"]]
+    assert (batch.lines, batch.non_rows, batch.aside, batch.taken) == ([2, 4, 6, 8], 3, [], 7)
+
+
+def test_declared_totals_and_continuations_are_found_wherever_they_stand() -> None:
+    rows = [f"{n},x,{n}" for n in range(2_000)]
+    rows[700], rows[1_300] = " TOTAL of them,,5", "1300,,"
+    reader = RecordReader(TextLines(io.BytesIO(("a,b,c\n" + "\n".join(rows)).encode()), "utf-8"), Dialect())
+    reader.totals_prefix, reader.continuation = ("sum", "total"), 1
+    batch = reader.read(5_000)
+    assert (len(batch.records), batch.non_rows, batch.aside) == (1_998, 2, [])
