@@ -464,3 +464,20 @@ def test_a_name_that_does_not_tell_its_days_sets_the_file_aside(local_cloud: Loc
     assert "'till'" in error.next_step
     if name == "till.csv":
         assert "(?P<from>" in error.message
+
+
+def test_a_retry_takes_over_the_days_that_a_mended_pattern_finds(local_cloud: LocalCloud) -> None:
+    deploy(DAYS.replace("till_", "register_"))
+    generation = local_cloud.drop("till_2024-07-01_2024-07-07.csv", "Till,Bon,At,Sum\n1,7,2024-07-01 10:00,5.00\n")
+    run = run_of("till_2024-07-01_2024-07-07.csv", generation, "one")
+    (listed,) = slices.list_slices(run)
+    piece = slices.read_slice(run, slices.slice_id_of(listed))
+    assert piece is not None
+    assert (piece.data["from"], "reject" in piece.data["request"]) == (None, True)
+    piece.change(status="failed")
+    deploy(DAYS)
+    slices.retry(piece, planner.refrozen(run, piece.data))
+    again = slices.read_slice(run, piece.id)
+    assert again is not None
+    assert (again.status, again.data["mode"]) == ("planned", "dates")
+    assert (again.data["from"], again.data["to"]) == ("2024-07-01", "2024-07-07")
