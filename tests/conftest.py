@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pipeline import clients, contract, events
 from sandbox.engines.bigquery_process import BigQueryProcess
 from sandbox.engines.pubsub import PubSubEngine
 from sandbox.engines.storage import StorageEngine
+from tests.sandbox import reference_servers
 
 PROJECT = "test-project"
 TOPICS = (*contract.load().sources, "manifests", "transform", "dead-letters")
@@ -24,12 +24,7 @@ TOPICS = (*contract.load().sources, "manifests", "transform", "dead-letters")
 
 def pytest_report_header() -> list[str]:
     """Which servers the conformance suites of the engines run against."""
-    said = []
-    for service in ("STORAGE", "PUBSUB"):
-        where = os.environ.get(f"{service}_CONFORMANCE_HOST")
-        also = f"and {where}" if where else f"alone ({service}_CONFORMANCE_HOST names another server)"
-        said.append(f"conformance of {service.lower()}: our engine {also}")
-    return said
+    return reference_servers.said()
 
 
 @dataclass

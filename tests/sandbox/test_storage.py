@@ -1,7 +1,7 @@
 """Cloud Storage's contract, through the official client.
 
-Runs against the engine, and also against a server of the tester's choice when STORAGE_CONFORMANCE_HOST holds its URL
-(an emulator, or Cloud Storage itself through a proxy): what passes here and fails there is a fault of the engine.
+Runs against the engine, and also against another server where there is one (``reference_servers``): what passes here and
+fails there is a fault of one of them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,18 @@ from google.cloud.storage.exceptions import InvalidResponse
 
 from sandbox.engines.storage import StorageEngine
 
+from .reference_servers import STORAGE_VARIABLE, storage_emulator, storage_reference
+
 CHUNK_BYTES = 256 * 1024
-REFERENCE = "STORAGE_CONFORMANCE_HOST"
 
 
-@pytest.fixture(scope="module", params=["engine", "reference"] if os.environ.get(REFERENCE) else ["engine"])
+@pytest.fixture(scope="module", params=["engine", pytest.param("reference", marks=pytest.mark.slow)])
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if request.param == "reference":
-        yield os.environ[REFERENCE]
+        if not (os.environ.get(STORAGE_VARIABLE) or storage_emulator()):
+            pytest.skip("no other server of Cloud Storage's JSON API here")
+        with storage_reference() as address:
+            yield address
         return
     engine = StorageEngine(tmp_path_factory.mktemp("storage"))
     yield engine.start()
