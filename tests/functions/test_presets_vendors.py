@@ -283,10 +283,11 @@ def test_customers_of_shopify_are_told_apart_by_id_or_where_there_is_none_by_add
 
 
 def test_orders_of_woocommerce_by_a_plugin() -> None:
-    (row,) = payloads(
+    row, guest = payloads(
         "order_id,order_number,order_date,status,shipping_total,tax_total,discount_total,order_total,order_currency,customer_id,"
         "payment_method_title,line_item_1\n"
-        "91,91,2024-05-03 10:04:05,completed,4.90,5.57,0,34.90,EUR,12,Card,name:Hat|quantity:1\n",
+        "91,91,2024-05-03 10:04:05,completed,4.90,5.57,0,34.90,EUR,12,Card,name:Hat|quantity:1\n"
+        "92,92,2024-05-03 10:04:05,completed,4.90,5.57,0,34.90,EUR,0,Card,name:Hat|quantity:1\n",
         zone="Europe/Oslo",
     )
     assert row == {
@@ -301,6 +302,7 @@ def test_orders_of_woocommerce_by_a_plugin() -> None:
         "status": "completed",
         "payment_method": "Card",
     }
+    assert "contact_id" not in guest
 
 
 def test_orders_of_woocommerce_by_a_plugin_that_writes_a_row_per_line() -> None:
