@@ -53,6 +53,12 @@ class Pool:
         with self._freed:
             return len(self._living())
 
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the instances that are up."""
+        with self._freed:
+            return [instance.pid for instance in self._living() if instance.pid is not None]
+
     def handle(self, method: str, path: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         """Send a request to an instance and return its answer, or the one that Cloud Run would give in its stead."""
         instance = self._acquire()
