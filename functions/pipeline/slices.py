@@ -155,15 +155,19 @@ def claim(piece: Slice) -> str:
 
 
 def fail(piece: Slice, *, kind: str, message: str, next_step: str) -> None:
-    """End a slice without data. The failure is also left for the next build, which shows it in the warehouse."""
+    """End a slice without data. The failure is also left for the next build, which shows it in the warehouse.
+
+    The note comes first: a settled slice is never looked at again, so whoever died between the two would leave a failure
+    that the warehouse never hears of. A note whose slice then moved on says too much, and the build's readers allow for that.
+    """
     error = {"kind": kind, "message": message, "next_step": next_step}
+    _note_failure(piece, error)
     piece.change(status="failed", error=error, lease_until=None, not_before=None)
-    note_failure(piece)
 
 
-def note_failure(piece: Slice) -> None:
+def _note_failure(piece: Slice, error: Mapping[str, str]) -> None:
     """Leave the failure of a slice for the next build to register."""
-    data, error = piece.data, piece.data["error"]
+    data = piece.data
     state.create(
         f"failures/{piece.id}.{piece.epoch}.json",
         {
