@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "functions"))
 
 from pipeline import build as builds  # noqa: E402  (the package lies beside this folder, in the image as in the repository)
-from pipeline import clients, contract, journal  # noqa: E402
+from pipeline import clients, contract, errors, journal  # noqa: E402
 
 ARTIFACTS = ("manifest.json", "run_results.json")
 
@@ -32,6 +32,13 @@ def main() -> int:
     complete = False
     try:
         builds.register(build)
+    except errors.Rejected:
+        builds.finish(build, complete=False)  # a person must act: to try again each minute would not help
+        raise
+    except Exception:
+        builds.give_up(build)
+        raise
+    try:
         status = run_dbt(build)
         complete = status == 0
         builds.keep_results(build, HERE / "target")

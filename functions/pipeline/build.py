@@ -99,16 +99,17 @@ def _register(build: Build, prefix: str, table: tables.Table) -> int:
 
 
 def _load(job_id: str, name: str, table: tables.Table, rows: int) -> None:
+    from google.api_core.exceptions import Conflict as AlreadyExists
+
     uri = f"gs://{clients.state_bucket().name}/{name}"
     target = f"{clients.project()}.{tables.DATASET}.{table.name}"
-    job = clients.bigquery().load_table_from_uri(
-        uri,
-        target,
-        job_id=job_id,
-        location=clients.location(),
-        project=clients.project(),
-        job_config=load.job_config(table.columns),
-    )
+    client, location, project = clients.bigquery(), clients.location(), clients.project()
+    config = load.job_config(table.columns)
+    try:
+        job = client.load_table_from_uri(uri, target, job_id=job_id, location=location, project=project, job_config=config)
+    except AlreadyExists:
+        # The answer of our own insert was lost, and the client asked again: the token in the id makes it ours.
+        job = client.get_job(job_id, location=location, project=project)  # type: ignore[assignment]  # a load job
     job.result()
     if job.output_rows != rows:
         raise Rejected(
@@ -139,6 +140,26 @@ def finish(build: Build, *, complete: bool) -> None:
             severity="INFO" if complete else "ERROR")  # fmt: skip
         if settled.data["wants"]:
             messages.publish("transform", {"v": 1, "kind": "transform", **settled.data["wants"][0]})
+        return
+    raise Retryable("the end of a build keeps losing")
+
+
+def give_up(build: Build) -> None:
+    """End a build that came to nothing before any model ran, and want again what it took: the sweeper starts the next one.
+
+    Nothing is published here: what stands in the way may still stand there, and once a minute is often enough to try.
+    """
+    for _ in range(20):
+        stored = transform.read()
+        data = stored.data
+        building = data["building"] or {}
+        if building.get("token") != build.token:
+            return
+        try:
+            state.replace(stored, {**data, "building": None, "wants": [*building["wants"], *data["wants"]]})
+        except Conflict:
+            continue
+        log("build", f"build {build.number} is given up and wanted again", severity="ERROR", build=build.number)
         return
     raise Retryable("the end of a build keeps losing")
 
