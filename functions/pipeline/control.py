@@ -128,7 +128,7 @@ def post_retry(run: str) -> tuple[Response, int]:
     failed = [listed for listed in slices.list_slices(run) if listed.metadata.get("status") == "failed"]
     if not failed:
         return jsonify(run_id=run, retried=0), 200
-    state.create(names.open_name(run), {"run_id": run, "asked": stored.data["asked"], "asked_at": stored.data["asked_at"]})
+    runs.reopen(run)
     retried = 0
     for listed in failed:
         piece = slices.read_slice(run, slices.slice_id_of(listed))

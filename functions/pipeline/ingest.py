@@ -62,9 +62,13 @@ def extract(run: str, slice_id: str, epoch: int) -> None:
 
 def _outranked(piece: Slice, manifest: dict[str, Any]) -> None:
     """A manifest outranks any state: whoever wrote it, the slice is complete. Move on to its load."""
+    if piece.status == "failed" and piece.data["rows"] is not None:
+        return  # it is the load that was refused; only a retry begins it again
     if piece.status in ("planned", "waiting", "running", "failed", "cancelled"):
+        if piece.status in slices.SETTLED:
+            runs.reopen(piece.run)  # the sweeper looks after open runs alone
         _set_extracted(piece, manifest)
-    if piece.status != "loaded":
+    if piece.status not in slices.SETTLED:
         messages.publish_manifest(piece.run, piece.id)
 
 
@@ -129,6 +133,8 @@ class Extraction:
     facts: dict[str, Any] = field(default_factory=dict)
     unknown_fields: Counter[str] = field(default_factory=Counter)
     non_rows: int = 0
+    torn: bool = False
+    """A page is half written: what is open holds rows that lie behind the cursor, and must not be kept."""
     writer: bronze.SliceWriter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -166,7 +172,7 @@ class Extraction:
         """Keep what is safe, and let the sweeper wake the slice later. No instance waits."""
         until = (clock.now() + timedelta(seconds=seconds)).isoformat()
         more: dict[str, Any] = {} if attempts is None else {"attempts": attempts}
-        if self.cursor is not None:
+        if self.cursor is not None and not self.torn:
             self.writer.flush()
             more["checkpoint"] = self._checkpoint()
         self.piece.checkpoint(self.token, status="waiting", not_before=until, published_at=None, lease_until=None, **more)
@@ -191,11 +197,13 @@ class Extraction:
         )
 
     def _keep(self, page: Page) -> None:
+        self.torn = True
         self.facts.update(page.facts)
         self.unknown_fields.update(page.unknown_fields)
         self.non_rows += page.non_rows
         self.writer.add(page, self.facts.get("file_name"))
         self.cursor = page.cursor
+        self.torn = False
 
     def _checkpoint(self) -> dict[str, Any]:
         return {

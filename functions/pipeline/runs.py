@@ -18,6 +18,13 @@ def open_runs() -> list[str]:
     return [listed.name.removeprefix(names.OPEN) for listed in state.listing(names.OPEN)]
 
 
+def reopen(run: str) -> None:
+    """Put a run on the to-do list again, before something of it is begun again. Harmless for one that is open."""
+    plan = state.read(names.plan_name(run))
+    if plan is not None:
+        state.create(names.open_name(run), {name: plan.data[name] for name in ("run_id", "asked", "asked_at")})
+
+
 def release(source: str, parallel_slices: int) -> int:
     """Publish planned slices of a source's open runs, oldest run first, while fewer than ``parallel_slices`` are in flight.
 
