@@ -140,9 +140,14 @@ def _write(bucket: Bucket, name: str, data: Mapping[str, Any], generation: int, 
 
 def _own_write(bucket: Bucket, name: str, token: str, error: Exception) -> Stored:
     """The object as stored if it carries our token: then our first try had landed. Else :class:`Conflict`."""
+    from google.api_core.exceptions import NotFound
+
     blob = bucket.get_blob(name, timeout=TIMEOUT_SECONDS)
     if blob is not None:
-        content = json.loads(blob.download_as_bytes(timeout=TIMEOUT_SECONDS))
+        try:
+            content = json.loads(blob.download_as_bytes(timeout=TIMEOUT_SECONDS))
+        except NotFound:
+            raise Conflict(f"{name} was changed by somebody else") from error  # since we looked
         if content.get(_MARK) == token:
             return Stored(name, content, int(blob.generation), blob.updated)
     raise Conflict(f"{name} was changed by somebody else") from error
