@@ -15,8 +15,6 @@ from sandbox.world import Settings
 ROOT = Path(__file__).resolve().parents[2]
 TWIN = ROOT / "tests" / "twin" / "data"
 SHOWCASE = Path(os.environ.get("SHOWCASE_DATA", ROOT.parent / "shared" / "data" / "showcase"))
-QUICK = {name: {"PIPELINE_HINT_SECONDS": "2"} for name in ("ingest_crm", "load_bronze", "control")}
-"""A hint is repeated after two seconds instead of ten minutes; everything else is as deployed."""
 
 
 def settings(currency: str, zone: str = "Etc/UTC") -> Settings:

@@ -51,15 +51,28 @@ PER_FUNCTION_AT_MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """At the ``nth`` call of a function to a service."""
+    """At the ``nth`` call of a function to a service; of those that name ``where``, if that is given."""
 
     function: str
     service: str
     nth: int
     what: What
+    where: str = ""
 
     def __str__(self) -> str:
-        return f"{self.function}: call {self.nth} to {self.service}: {self.what}"
+        return f"{self.function}: call {self.nth} to {self.service} {self.where}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedJob:
+    """The ``nth`` of BigQuery's load jobs whose id has this prefix is accepted and ends with an error."""
+
+    prefix: Literal["load", "aside", "slices"]
+    nth: int
+    reason: Literal["backendError", "rateLimitExceeded", "quotaExceeded"]
+
+    def __str__(self) -> str:
+        return f"load job {self.nth} {self.prefix}-…: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,7 @@ class Storm:
     order_seed: int
     faults: tuple[Fault, ...] = ()
     losses: tuple[Loss, ...] = ()
+    failed_jobs: tuple[FailedJob, ...] = ()
     asks: tuple[tuple[int, Literal["schedule", "person"]], ...] = ()
     replace_at: int = 1
     pages_per_invocation: int | None = None
@@ -104,6 +118,7 @@ class Storm:
             *(["an invocation has time for one page"] if self.pages_per_invocation else []),
             *([f"dbt (where it is real) dies {dies:.1f} s after its start"] if dies is not None else []),
             *map(str, self.losses),
+            *map(str, self.failed_jobs),
             *map(str, self.faults),
         ]
         return "\n  ".join(lines)
@@ -128,6 +143,14 @@ def storm(seed: int) -> Storm:
     losses = {Loss(name, chance.randint(1, SUBSCRIPTIONS[name])) for name in subscriptions}
     ingest_calls = USUAL_CALLS["ingest_crm", "storage"]
     asks = [(chance.randint(1, ingest_calls // 2), chance.choice(("schedule", "person"))) for _ in range(chance.randint(0, 2))]
+    failed_jobs = [
+        FailedJob(
+            chance.choice(("load", "load", "aside", "slices")),
+            chance.randint(1, 3),
+            chance.choice(("backendError", "rateLimitExceeded", "quotaExceeded")),
+        )
+        for _ in range(chance.choice((0, 0, 1, 2)))
+    ]
     return Storm(
         seed=seed,
         copies=3,
@@ -135,6 +158,7 @@ def storm(seed: int) -> Storm:
         order_seed=chance.getrandbits(32),
         faults=tuple(faults),
         losses=tuple(sorted(losses, key=str)),
+        failed_jobs=tuple(failed_jobs),
         asks=tuple(asks),
         replace_at=chance.randint(1, ingest_calls // 3),
         pages_per_invocation=1 if chance.random() < 0.3 else None,

@@ -17,6 +17,8 @@ from typing import Any, Self
 import requests
 
 from sandbox import ledger
+from sandbox.engines.faults import JobFails
+from sandbox.engines.remote_faults import RemoteRule
 from sandbox.functions_host import Deployment
 from sandbox.supervisor import Supervisor
 from sandbox.world import FUNCTIONS_FOLDER
@@ -62,6 +64,8 @@ class StormyWorld(Supervisor):
         self._storm: Storm | None = None
         self._pending: list[tuple[int, Callable[[], None]]] = []
         self._threads: list[threading.Thread] = []
+        self._named: collections.Counter[Fault] = collections.Counter()
+        self._rules: list[RemoteRule] = []
         self.happened = Happened()
         names = ("ingest_crm", "load_bronze", "start_dbt", "control", "dbt")
         self.wires = {(name, service): Wire(name, service, self._judge) for name in names for service in SERVICES}
@@ -110,12 +114,15 @@ class StormyWorld(Supervisor):
 
     # --- one trial ------------------------------------------------------------------------------------------------
 
-    def trial(self, storm: Storm) -> Happened:
-        """Drop the files into the storm and wait until all has settled. Raises :class:`Unsettled` when it does not."""
+    def trial(self, storm: Storm, files: Sequence[Export] | None = None) -> Happened:
+        """Drop the files (all exports where none are named) into the storm and wait until all has settled.
+
+        Raises :class:`Unsettled` when it does not.
+        """
         started = time.monotonic()
         self.happened = Happened()
         self._give_pages(storm.pages_per_invocation)
-        files = exports(big=storm.big)
+        files = exports(big=storm.big) if files is None else files
         early = [export for export in files if not export.replaces]
         random.Random(storm.order_seed).shuffle(early)
         late = [export for export in files if export.replaces]
@@ -134,6 +141,9 @@ class StormyWorld(Supervisor):
         self._settle()
         self._storm = None
         self.services.pubsub.faults.reset()
+        self.happened.faults["load job failed"] += sum(rule.hits for rule in self._rules)
+        self._rules.clear()
+        self.services.warehouse.faults.reset()
         for thread in self._threads:
             thread.join()
         self._threads.clear()
@@ -157,6 +167,12 @@ class StormyWorld(Supervisor):
     def _let_loose(self, storm: Storm) -> None:
         with self._lock:
             self._storm = storm
+            self._named.clear()
+        for job in storm.failed_jobs:
+            failure = JobFails(job.reason)
+            self._rules.append(
+                self.services.warehouse.faults.add(failure, method="jobs.insert", name=f"{job.prefix}-*", skip=job.nth - 1)
+            )
         faults = self.services.pubsub.faults
         faults.reset()
         faults.duplicate(storm.copies)
@@ -209,10 +225,20 @@ class StormyWorld(Supervisor):
             for _, act in self._take_pending(nth):
                 self._in_background(act)
         for fault in storm.faults:
-            if (fault.function, fault.service, fault.nth) == (*key, nth):
+            if (fault.function, fault.service) == key and fault.nth == self._count(fault, call, nth):
                 self.happened.faults[fault.what] += 1
                 return self._verdict(fault, call)
         return PASS
+
+    def _count(self, fault: Fault, call: Call, nth: int) -> int:
+        """The how manieth of the calls that the fault is about this one is; 0 for one that it is not about."""
+        if not fault.where:
+            return nth
+        if fault.where not in call.what:
+            return 0
+        with self._lock:
+            self._named[fault] += 1
+            return self._named[fault]
 
     def _verdict(self, fault: Fault, call: Call) -> Verdict:
         match fault.what:

@@ -13,21 +13,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sandbox.front import HOP_BY_HOP
 
 UPSTREAM_SECONDS = 120.0
+SHOWN_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request of a function. ``port``: the caller's end of the connection, by which its process can be found."""
+    """A request of a function. ``port``: the caller's end of the connection, by which
+    its process can be found."""
 
     function: str
     service: str
     method: str
-    target: str
+    what: str
+    """Path and query, and the beginning of the body: an upload names its object there."""
     port: int
 
 
@@ -83,7 +86,8 @@ def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
 
         def handle_any(self) -> None:
             body = b"".join(self.chunks())
-            verdict = wire.judge(Call(wire.function, wire.service, self.command, self.path, self.client_address[1]))
+            what = f"{unquote(self.path)} {body[:SHOWN_BYTES].decode('utf-8', errors='replace')}"
+            verdict = wire.judge(Call(wire.function, wire.service, self.command, what, self.client_address[1]))
             if verdict.status is not None:
                 self.refuse(verdict.status)
                 return
