@@ -17,6 +17,7 @@ from typing import Any, Self
 import requests
 
 from sandbox import ledger
+from sandbox.dbt_runner import DBT_PYTHON, DbtRunner
 from sandbox.engines.faults import JobFails
 from sandbox.engines.remote_faults import RemoteRule
 from sandbox.functions_host import Deployment
@@ -77,14 +78,14 @@ class StormyWorld(Supervisor):
             functions_env_overrides=variables,
             time_scale=0.002,
             functions_source=DOORS,
-            dbt_command="run",
             **options,
         )
         self._dbt_variables = variables["dbt"]
 
     def _variables(self, function: str) -> dict[str, str]:
         wires = {variable: self.wires[function, service].address for service, variable in SERVICES.items()}
-        return {**wires, "MOVABLE_CLOCK": str(self.clock)}
+        folders = os.pathsep.join((str(FUNCTIONS_FOLDER), str(DOORS.parent)))
+        return {**wires, "MOVABLE_CLOCK": str(self.clock), "PYTHONPATH": folders}
 
     def start(self) -> Self:
         super().start()
@@ -98,11 +99,23 @@ class StormyWorld(Supervisor):
             timeout_seconds=600,
             concurrency=1,
             max_instances=2,
-            environment={**environment, **self._dbt_variables, "PYTHONPATH": str(FUNCTIONS_FOLDER)},
+            environment={**environment, **self._dbt_variables},
             log=self.world.logs / "dbt.log",
         )
         self._job_url = self.host.deploy(deployment).url
         return self
+
+    def _make_dbt(self) -> None:
+        """The real job on a machine with the moved clock. Its addresses are the engines' own: a storm may only kill it."""
+        environment = self.world.job_environment(self.contract, self.settings, self.addresses, "run")
+        self.dbt = DbtRunner(
+            self.world.home,
+            {**environment, "MOVABLE_CLOCK": str(self.clock)},
+            self.contract.jobs["dbt"].timeout_seconds,
+            self.world.logs / "dbt.log",
+            command=(str(DBT_PYTHON), str(DOORS.with_name("moved_clock.py"))),
+        )
+        self._stops.callback(self.dbt.stop)
 
     def stop(self) -> None:
         super().stop()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.reliability.conftest import note
+from tests.reliability.exports import Export, exports
 from tests.reliability.storm import QUIET, Storm, storm
 from tests.reliability.stormy_world import StormyWorld
 
@@ -18,15 +20,16 @@ Gold = dict[str, list[str]]
 
 @pytest.fixture(scope="module")
 def quiet_gold(tmp_path_factory: pytest.TempPathFactory) -> Gold:
-    """Every gold table when nothing goes wrong."""
-    return gold_after(replace(QUIET, big=False), tmp_path_factory.mktemp("quiet"))
+    """Every gold table when nothing goes wrong, and every file is dropped in its last version: one build."""
+    newest = {export.name: replace(export, replaces=False) for export in exports(big=False)}
+    return gold_after(QUIET, tmp_path_factory.mktemp("quiet"), list(newest.values()))
 
 
-def gold_after(schedule: Storm, home: Path) -> Gold:
+def gold_after(schedule: Storm, home: Path, files: Sequence[Export] | None = None) -> Gold:
     """A world of its own for each: what an earlier trial built must not help."""
     with StormyWorld(home, real_dbt=True) as world:
         world.query("update silver_pii.salt set salt = 'the same' where true")
-        happened = world.trial(schedule)
+        happened = world.trial(schedule, files)
         if not schedule.is_quiet:
             note(happened, schedule.seed)
         return gold(world)
