@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -71,6 +73,26 @@ def test_a_lost_answer_leaves_the_job_done(
     with pytest.raises(exceptions.Conflict):
         load(job_id)
     assert client.get_job(job_id).output_rows == 2
+
+
+def test_a_job_at_work_is_not_recorded_as_failed_by_a_second_insert(
+    client: bigquery.Client, bronze: str, put: Put, faults: RemoteFaults
+) -> None:
+    uri, job_id = put([row(number) for number in range(20_000)]), an_id()
+
+    def insert() -> bigquery.LoadJob:
+        return client.load_table_from_uri(uri, bronze, job_id=job_id, job_config=json_load(), retry=None)
+
+    rule = faults.add(JobFails("backendError"), method="jobs.insert", name=job_id, skip=1)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(insert)
+        while not any(each["matched"] for each in faults.all()):
+            time.sleep(0.001)
+        with pytest.raises(exceptions.Conflict):
+            insert()
+        assert first.result().result().output_rows == 20_000
+    assert rule.hits == 1
+    assert client.get_job(job_id).error_result is None
 
 
 @pytest.mark.parametrize("effect", [Cut(), Refuse(503), Refuse(429), Refuse(403, "rateLimitExceeded")])

@@ -109,9 +109,6 @@ class FaultLayer:
         configuration = request.get("configuration") or {"query": {"query": request.get("query", "")}}
         reference = request.get("jobReference") or {}
         job_id = str(reference.get("jobId") or uuid.uuid4())
-        if self.context.catalog.get_job(project, job_id) is not None:
-            await self.app(scope, replay(body, receive), send)  # 409, as for every job id that is taken
-            return
         failure = JobFails("stopped", "Job execution was cancelled.") if isinstance(effect, JobStuck) else effect
         now = self.context.clock.now()
         job = JobMeta(
@@ -127,8 +124,15 @@ class FaultLayer:
             end_time=now,
             etag=generate_etag(project, job_id, str(now)),
         )
-        async with self.app.lock:  # the catalogue lives in the one DuckDB connection
-            self.context.catalog.upsert_job(job)
+        # The catalogue lives in the one DuckDB connection. Looked at and written under one lock: a job of this id may be at
+        # work, and what it did must not be recorded as having failed.
+        async with self.app.lock:
+            taken = self.context.catalog.get_job(project, job_id) is not None
+            if not taken:
+                self.context.catalog.upsert_job(job)
+        if taken:
+            await self.app(scope, replay(body, receive), send)  # 409, as for every job id that is taken
+            return
         if isinstance(effect, JobStuck):
             self._running_until[job_id] = math.inf
         path = f"/bigquery/v2/projects/{project}/jobs/{job_id}"
