@@ -34,16 +34,34 @@
   {{ return((asked.columns[0].values() | list + [0])[0] | int) }}
 {% endmacro %}
 
-{# What a model has to read of bronze: {since, days, has_snapshot} over the slices of one stream (or of all, stream = none).
+{# What a model has to read of bronze: {since, days, has_snapshot, redo} over the slices of one stream (or of all, stream = none).
    Bronze demands a literal filter on _date (a filter by join prunes nothing), hence the days as text. A day too many is
-   harmless: the join on slv_slices decides which slices are read. #}
+   harmless: the join on slv_slices decides which slices are read.
+   redo: what stands must not count, everything is read again: never built, or a file that was applied is superseded since. #}
 {% macro slices_to_read(stream, since=none) %}
-  {%- if not execute -%}{{ return({'since': 0, 'days': [], 'has_snapshot': true}) }}{%- endif -%}
-  {%- set since = applied_cut() if since is none else since -%}
+  {%- if not execute -%}{{ return({'since': 0, 'days': [], 'has_snapshot': true, 'redo': true}) }}{%- endif -%}
+  {%- set applied = applied_cut() if since is none else since -%}
+  {%- set redo = applied == 0 or (stream is not none and is_superseded_since(stream, applied)) -%}
+  {%- set since = 0 if redo else applied -%}
   {%- set asked = run_query(
       "select distinct cast(date(as_of) as string) as day, mode = 'snapshot' as is_snapshot from " ~ source('bronze', 'slices')
       ~ " where build > " ~ since ~ (" and stream = '" ~ stream ~ "'" if stream else '') ~ " order by day, is_snapshot") -%}
-  {{ return({'since': since, 'days': asked.columns[0].values() | unique | list, 'has_snapshot': true in asked.columns[1].values()}) }}
+  {{ return({'since': since, 'days': asked.columns[0].values() | unique | list,
+             'has_snapshot': true in asked.columns[1].values(), 'redo': redo}) }}
+{% endmacro %}
+
+{% macro is_superseded_since(stream, cut) %}
+  {%- set asked = run_query(
+      "select count(*) as pairs from " ~ ref('slv_superseded')
+      ~ " where stream = '" ~ stream ~ "' and build <= " ~ cut ~ " and by_build > " ~ cut) -%}
+  {{ return(asked.columns[0].values()[0] | int > 0) }}
+{% endmacro %}
+
+{# The days of bronze to read, as text, where a query (one DATE column d) tells them. #}
+{% macro days_to_read(query) %}
+  {%- if not execute -%}{{ return([]) }}{%- endif -%}
+  {%- set asked = run_query('select distinct cast(d as string) as day from (' ~ query ~ ') where d is not null order by day') -%}
+  {{ return(asked.columns[0].values() | list) }}
 {% endmacro %}
 
 {# `column in (date '…', …)` from a list of ISO days; an empty list is an impossible day, so the filter stays a literal one. #}

@@ -71,9 +71,13 @@ class Bronze:
         slice_id: str | None = None,
         aside: Sequence[Row] = (),
         unknown_fields: Row | None = None,
+        window: tuple[str, str] | None = None,
         build: int | None = None,
     ) -> str:
-        """Load one slice of a CRM stream (``orders``) and register it; its as_of is ``file_at``. Returns the slice's id."""
+        """Load one slice of a CRM stream (``orders``) and register it; its as_of is ``file_at``. Returns the slice's id.
+
+        ``window``: first and last day of a file of whole days (mode ``dates``).
+        """
         self.slices += 1
         slice_id = slice_id or f"s{self.slices:04d}"
         file_name = file_name or f"{stream}-{self.slices}.csv"
@@ -90,6 +94,7 @@ class Bronze:
             "build": build or self.build, "run_id": "run", "slice_id": slice_id, "source": "crm", "stream": f"crm.{stream}",
             "account_id": account, "mode": mode, "file_name": file_name, "file_at": file_at, "as_of": file_at,
             "rows": len(rows), "aside": len(aside), "non_rows": 0, "unknown_fields": unknown_fields,
+            "window_from": window[0] if window else None, "window_to": window[1] if window else None,
         }  # fmt: skip
         self._load("bronze.slices", [registered])
         return slice_id

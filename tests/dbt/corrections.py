@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bronze import Bronze, Warehouse
 
 SELECTED = [
-    "slv_slices", "slv_set_aside", "slv_crm__orders", "slv_crm__exchange_rates", "slv_crm__campaigns", "slv_campaign_refs",
+    "slv_slices", "slv_set_aside", "slv_superseded", "slv_crm__contacts", "slv_contact_refs", "slv_crm__orders",
+    "slv_crm__order_lines", "slv_orders_resolved", "slv_crm__exchange_rates", "slv_crm__campaigns", "slv_campaign_refs",
     "slv_fx_daily", "fact_orders", "aud_set_aside",
 ]  # fmt: skip
 

@@ -1,7 +1,8 @@
 """Random files, built step by step: after every few builds the incremental tables must equal a full refresh, row for row.
 
 Files come late and out of order, repeat content, correct, move, delete and spoil records, lose ledger lines, and bring
-rates and campaigns after the orders that need them. Usage: incremental_is_full.py SEED ROUNDS; exits with 1 on a difference.
+rates, campaigns, contacts and lines after the orders that need them; files of whole days supersede each other, and a version
+that was replaced comes back. Usage: incremental_is_full.py SEED ROUNDS; exits with 1 on a difference.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ TABLES = [
     "silver.slv_crm__orders", "silver.slv_crm__order_lines", "silver.slv_crm__products", "silver.slv_crm__campaigns",
     "silver.slv_crm__support_tickets", "silver.slv_crm__exchange_rates",
     "silver.slv_set_aside",
-    "gold.fact_orders", "gold.fact_order_items", "gold.fact_support_tickets",
+    "gold.fact_orders", "gold.fact_order_items", "gold.fact_support_tickets", "gold.dim_contacts",
+    "audit.aud_file_changes",
 ]  # fmt: skip
 FIRST_DAY = dt.date(2026, 10, 20)
 Record = dict[str, str]
@@ -33,6 +35,7 @@ class Shop:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.made: list[dict[str, Any]] = []
         self.now = dt.datetime(2026, 11, 1)  # noqa: DTZ001  (printed with a Z)
         self.makers: dict[str, Callable[[], tuple[list[Record], str]]] = {
             "orders": self.orders, "order_items": self.order_items, "contacts": self.contacts, "products": self.products,
@@ -45,16 +48,33 @@ class Shop:
         stream = self.random.choices(list(self.makers), [weights.get(name, 1) for name in self.makers])[0]
         self.now += dt.timedelta(minutes=self.random.randint(1, 90))
         rows, mode = self.makers[stream]()
+        window = self.days() if mode == "upsert" and self.random.random() < 0.4 else None
+        file_name = f"{stream}-{self.random.randint(1, 3)}.csv"
+        before = [one for one in self.made if one["stream"] == stream]
+        if before and self.random.random() < 0.2:  # the very file again: a version that was replaced comes back
+            return self.keep({**self.random.choice(before), "file_at": f"{self.now.isoformat()}Z"})
         aside = [{"reason": "ragged"}] if self.random.random() < 0.1 else []
         account = self.random.choice(["a", "a", "b"])
-        return {
+        made = {
             "stream": stream,
             "rows": rows,
-            "mode": mode,
+            "mode": "dates" if window else mode,
+            "window": window,
+            "file_name": file_name,
             "file_at": f"{self.now.isoformat()}Z",
             "account": account,
             "aside": aside,
         }
+        return self.keep(made)
+
+    def keep(self, made: dict[str, Any]) -> dict[str, Any]:
+        self.made.append(made)
+        return made
+
+    def days(self) -> tuple[str, str]:
+        """A window of whole days: few, so that they often cover each other, and sometimes overlap in part."""
+        first = self.random.choice([0, 0, 2])
+        return str(FIRST_DAY + dt.timedelta(first)), str(FIRST_DAY + dt.timedelta(self.random.choice([3, 3, 5])))
 
     def some(self, most: int) -> range:
         return range(self.random.randint(0, most))
@@ -78,7 +98,8 @@ class Shop:
                 **self.pick(
                     order_id=[f"o{n}" for n in range(1, 20)],
                     contact_id=["c1", "c2", "c3", None],
-                    amount=["12.50", "99", "-3", "7.1", "oops"],
+                    contact_email=["a@example.com", "B@example.com", "x@example.com", None],
+                    amount=["12.50", "99", "-3", "7.1", "oops", None, None],
                     currency=["GBP", "EUR", "eur", "JPY", None],
                     channel=["google", "FB", "direct", "pigeon", None],
                     campaign_id=["k1", "k2", "k9", None],
@@ -101,15 +122,23 @@ class Shop:
             for line in range(1, self.random.randint(1, 3) + 1):
                 row = {
                     "order_id": f"o{order}",
-                    **self.pick(product_id=["p1", "p2", "p7", None], quantity=["1", "2", "x"], unit_price=["5", None]),
+                    **self.pick(
+                        product_id=["p1", "p2", "p7", None], quantity=["1", "2", "-1", "x"], unit_price=["5", "5", None]
+                    ),
                 }
                 rows.append(row | ({"line_number": str(line)} if numbered else {}) | self.changed(0.2))
         return rows, "upsert"
 
     def contacts(self) -> tuple[list[Record], str]:
         rows = [
-            self.pick(contact_id=["c1", "c2", "c4"], email=["A@example.com", "b@example.com", None], country=["GB", "FR"])
+            self.pick(
+                contact_id=["c1", "c2", "c4", "c5"],
+                email=["A@example.com", "b@example.com", None],
+                country=["GB", "FR"],
+                is_deleted=["true", None, None],
+            )
             | self.changed()
+            | self.pick(created_at=["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", None])
             for _ in self.some(3)
         ]
         return rows, "upsert"

@@ -44,7 +44,16 @@ def test_fields_are_the_contract_s(name: str) -> None:
     stream = STREAMS[name]
     fields = macro("crm_fields", stream.full_name)
     assert fields == {one.name: TYPES.get(one.type, one.type) for one in stream.fields.values()}
-    assert macro("crm_required", stream.full_name) == [one.name for one in stream.fields.values() if one.required]
+    assert macro("crm_required", stream.full_name) == [
+        one.name for one in stream.fields.values() if one.required and not one.derivable
+    ]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_record_is_the_contract_s_key_but_of_lines_it_is_the_order(name: str) -> None:
+    stream = STREAMS[name]
+    wanted = [field for field in stream.key if field != "line_number"]
+    assert macro("crm_record", stream.full_name) == wanted
 
 
 def test_personal_fields_are_the_contract_s() -> None:

@@ -1,6 +1,6 @@
 -- One line per kind of finding, for the summary of a build. Only what was found is listed.
 with found as (
-  select 'rows missing between file and bronze' as finding, 'error' as severity, countif(missing_rows != 0 or older_rows < 0) as count,
+  select 'rows missing between file and bronze' as finding, 'error' as severity, countif(missing_rows != 0 or older_rows < 0 or superseded_rows < 0) as count,
     cast(null as numeric) as amount, 'read audit.aud_row_counts; reload the slice' as next_step
   from {{ ref('aud_row_counts') }}
   union all
@@ -36,6 +36,24 @@ with found as (
   union all
   select 'orders whose campaign belongs to another channel', 'warn', count(*), sum(amount_reporting), "decide whose channel counts; revenue uses the order's own"
   from {{ ref('aud_channel_conflicts') }}
+  union all
+  select 'orders without an amount', 'warn', count(*), cast(null as numeric), "deliver the orders' lines with prices, or map an amount in the preset"
+  from {{ ref('fact_orders') }} where amount is null
+  union all
+  select 'identical lines within an order', 'warn', coalesce(sum(copies - 1), 0), cast(null as numeric), 'read audit.aud_duplicate_lines; ask whether the shop means them'
+  from {{ ref('aud_duplicate_lines') }}
+  union all
+  select 'orders of one of several contacts with an address', 'info', count(*), sum(amount_reporting), 'merge the contacts in the CRM, or export the contact ids with the orders'
+  from {{ ref('fact_orders') }} where contact_match = 'shared_email'
+  union all
+  -- of each list or name the newest version; one that replaces the one before it whole
+  select 'files that lost over a fifth of their records', 'warn', countif(5 * gone > changed + unchanged + gone), cast(null as numeric), 'read audit.aud_file_changes; check whether the export was whole'
+  from (
+    select * from {{ ref('aud_file_changes') }}
+    where mode != 'upsert'
+    qualify row_number() over (
+      partition by stream, account_id, mode, if(mode = 'snapshot', '', file_name) order by file_at desc, slice_id desc) = 1
+  )
   union all
   select concat(fact, '.', key_column, ': ', member), 'info', row_count, amount, 'read audit.aud_missing_keys'
   from {{ ref('aud_missing_keys') }}

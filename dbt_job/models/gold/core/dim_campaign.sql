@@ -10,7 +10,7 @@ with named as (
 inferred as (
   select o.campaign_id, min(o.account_id) as account_id
   from {{ ref('slv_crm__orders') }} as o
-  where o.campaign_id is not null and o.campaign_id not in (select campaign_id from named)
+  where not o.is_deleted and o.campaign_id is not null and o.campaign_id not in (select campaign_id from named)
   group by o.campaign_id
 ),
 campaigns as (

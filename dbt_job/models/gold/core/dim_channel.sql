@@ -3,7 +3,7 @@ with known as (
   select distinct channel, channel_name, channel_group, is_paid, false as is_inferred from {{ ref('channel_map') }}
 ),
 said as (
-  select lower(channel) as spelling from {{ ref('slv_crm__orders') }} where channel is not null
+  select lower(channel) as spelling from {{ ref('slv_crm__orders') }} where channel is not null and not is_deleted
   union distinct select lower(channel) from {{ ref('slv_crm__campaigns') }} where channel is not null
 ),
 inferred as (

@@ -1,13 +1,16 @@
 with named as (
   select
     account_id, contact_id,
-    to_hex(sha256(concat((select salt from {{ source('silver_pii', 'salt') }}), email))) as email_hash,
+    {{ email_hash('email') }} as email_hash,
     country, city, lifecycle_stage, email_opt_in, created_at, is_deleted, false as is_inferred
   from {{ ref('slv_crm__contacts') }}
 ),
 inferred as (
-  select account_id, contact_id from {{ ref('slv_crm__orders') }} where contact_id is not null
-  union distinct select account_id, contact_id from {{ ref('slv_crm__support_tickets') }} where contact_id is not null
+  select account_id, contact_id from {{ ref('slv_orders_resolved') }} where contact_match = 'inferred'
+  union distinct
+  select account_id, contact_id
+  from ({{ with_contact(ref('slv_crm__support_tickets'), 'requester_email_hash') }})
+  where contact_match = 'inferred' and not is_deleted
 ),
 contacts as (
   select * from named
@@ -16,14 +19,12 @@ contacts as (
     i.account_id, i.contact_id, cast(null as string), cast(null as string), cast(null as string), cast(null as string),
     cast(null as bool), cast(null as timestamp), false, true
   from inferred as i
-  left join named as n on n.account_id = i.account_id and n.contact_id = i.contact_id
-  where n.contact_id is null
 ),
 bought as (
-  select account_id, contact_id, min(order_date) as first_order_date, max(order_date) as last_order_date
-  from {{ ref('slv_crm__orders') }}
-  where contact_id is not null and order_type = 'sale' and not is_deleted
-  group by account_id, contact_id
+  select contact_key, min(order_date) as first_order_date, max(order_date) as last_order_date
+  from {{ ref('slv_orders_resolved') }}
+  where order_type = 'sale'
+  group by contact_key
 )
 select
   {{ key(['c.account_id', 'c.contact_id']) }} as contact_key,
@@ -31,7 +32,7 @@ select
   b.first_order_date, b.last_order_date, cast(date_trunc(b.first_order_date, month) as date) as cohort_month,
   c.is_deleted, c.is_inferred
 from contacts as c
-left join bought as b on b.account_id = c.account_id and b.contact_id = c.contact_id
+left join bought as b on b.contact_key = {{ key(['c.account_id', 'c.contact_id']) }}
 {% for member, label in [('-1', '(unknown)'), ('-2', '(not applicable)')] %}
 union all select
   '{{ member }}', '{{ label }}', '{{ label }}', null, '{{ label }}', '{{ label }}', '{{ label }}', null, null, null, null, null, false, false

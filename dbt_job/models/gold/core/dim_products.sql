@@ -4,9 +4,10 @@ with named as (
 ),
 mentioned as (
   select o.account_id, line.product_id, line.product_name from {{ ref('slv_crm__order_lines') }} as o, unnest(o.lines) as line
-  where line.product_id is not null
+  where line.product_id is not null and not o.is_deleted
   union all
-  select account_id, product_id, cast(null as string) from {{ ref('slv_crm__support_tickets') }} where product_id is not null
+  select account_id, product_id, cast(null as string) from {{ ref('slv_crm__support_tickets') }}
+  where product_id is not null and not is_deleted
 ),
 inferred as (
   select m.account_id, m.product_id, max(m.product_name) as product_name

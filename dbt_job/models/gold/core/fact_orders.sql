@@ -1,22 +1,33 @@
 {{ config(
     materialized='incremental', incremental_strategy='insert_overwrite', on_schema_change='fail',
     partition_by={'field': 'order_date', 'data_type': 'date'}, cluster_by=['contact_key', 'channel'], post_hook="{{ applied() }}") }}
-{#- An order's row depends on more than the order: on its contact's other orders, on campaigns, on rates. Any date that one of
-    them touches is replaced whole. -#}
+{#- An order's row depends on more than the order: on its contact and that contact's other orders, on its lines where it has
+    no amount of its own, on campaigns, on rates. Any date that one of them touches is replaced whole. -#}
 {%- set affected %}
-  with o as (select * from {{ ref('slv_crm__orders') }}),
-  changed as (select account_id, order_id, contact_id from o where _cut > {{ applied_cut() }}),
+  with o as (select * from {{ ref('slv_orders_resolved') }}),
+  -- orders that changed themselves, the deleted ones too, and those whose contact or amount another record changed
+  touched as (
+    select account_id, order_id from {{ ref('slv_crm__orders') }} where _cut > {{ applied_cut() }}
+    union distinct
+    select t.account_id, t.order_id
+    from {{ this }} as t
+    join o on o.account_id = t.account_id and o.order_id = t.order_id
+    where t.contact_key != o.contact_key or t.contact_match != o.contact_match or t.order_type != o.order_type
+      or coalesce(t.amount, 0) != coalesce(o.amount, 0) or coalesce(t.amount_source, '') != coalesce(o.amount_source, '')),
   had as (
-    select t.account_id, t.order_id, t.contact_id, t.order_date
-    from {{ this }} as t join changed as c on c.account_id = t.account_id and c.order_id = t.order_id),
+    select t.account_id, t.order_id, t.contact_key, t.order_date
+    from {{ this }} as t join touched as c on c.account_id = t.account_id and c.order_id = t.order_id),
+  has as (
+    select o.contact_key, o.order_date
+    from o join touched as c on c.account_id = o.account_id and c.order_id = o.order_id),
   people as (
-    select account_id, contact_id from changed where contact_id is not null
-    union distinct select account_id, contact_id from had where contact_id is not null),
+    select contact_key from had where contact_key != '-1'
+    union distinct select contact_key from has where contact_key != '-1'),
   numbered as (
-    select o.account_id, o.order_id, row_number() over (partition by o.account_id, o.contact_id order by o.order_at, o.order_id) as number
-    from o join people as p on p.account_id = o.account_id and p.contact_id = o.contact_id
-    where not o.is_deleted and o.order_type = 'sale')
-  select order_date as d from o where _cut > {{ applied_cut() }} and not is_deleted
+    select o.account_id, o.order_id, row_number() over (partition by o.contact_key order by o.order_at, o.order_id) as number
+    from o join people as p on p.contact_key = o.contact_key
+    where o.order_type = 'sale')
+  select order_date as d from has
   -- where it stood before, and where only it stood
   union distinct select order_date from had
   -- a late or withdrawn order renumbers the contact's later ones
@@ -40,14 +51,13 @@ with orders as (
   select
     *,
     -- over all orders of the contacts found on the dates, never over the dates alone
-    if(contact_id is null or order_type != 'sale', null,
-      row_number() over (partition by account_id, contact_id, order_type order by order_at, order_id)) as contact_order_number
-  from {{ ref('slv_crm__orders') }}
-  where not is_deleted
-  {%- if is_incremental() %} and (
-    {{ only(dates, 'order_date') }}
-    or concat(account_id, '|', contact_id) in (
-      select concat(account_id, '|', contact_id) from {{ ref('slv_crm__orders') }} where contact_id is not null and {{ only(dates, 'order_date') }}))
+    if(contact_key = '-1' or order_type != 'sale', null,
+      row_number() over (partition by contact_key, order_type order by order_at, order_id)) as contact_order_number
+  from {{ ref('slv_orders_resolved') }}
+  {%- if is_incremental() %}
+  where {{ only(dates, 'order_date') }}
+    or contact_key in (
+      select contact_key from {{ ref('slv_orders_resolved') }} where contact_key != '-1' and {{ only(dates, 'order_date') }})
   {%- endif %}
 ),
 attributed as (
@@ -68,9 +78,9 @@ attributed as (
 )
 select
   {{ key(['account_id', 'order_id']) }} as order_key, account_id, order_id, contact_id,
-  {{ key_or_unknown('contact_id', ['account_id', 'contact_id']) }} as contact_key,
+  contact_key, contact_match,
   order_at, order_date, order_type, status,
-  amount, currency, fx_rate, fx_rate_date, {{ reporting('amount') }} as amount_reporting,
+  amount, amount_source, currency, fx_rate, fx_rate_date, {{ reporting('amount') }} as amount_reporting,
   tax, {{ reporting('tax') }} as tax_reporting,
   shipping, {{ reporting('shipping') }} as shipping_reporting,
   discount, {{ reporting('discount') }} as discount_reporting,

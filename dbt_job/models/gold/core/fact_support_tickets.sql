@@ -6,12 +6,19 @@
     select account_id, ticket_id, created_date, is_deleted from {{ ref('slv_crm__support_tickets') }} where _cut > {{ applied_cut() }})
   select created_date as d from changed where not is_deleted
   union distinct select t.created_date from {{ this }} as t join changed as c on c.account_id = t.account_id and c.ticket_id = t.ticket_id
+  -- a contact that came, went or took an address re-points the tickets that name it
+  union distinct
+  select t.created_date
+  from {{ this }} as t
+  join ({{ with_contact(ref('slv_crm__support_tickets'), 'requester_email_hash') }}) as r
+    on r.account_id = t.account_id and r.ticket_id = t.ticket_id
+  where r.contact_key != t.contact_key or r.contact_match != t.contact_match
 {%- endset %}
 {%- set dates = dates_of(affected) %}
 /* replace_dates: {{ dates | tojson }} */
 select
   {{ key(['t.account_id', 't.ticket_id']) }} as ticket_key, t.account_id, t.ticket_id,
-  {{ key_or_unknown('t.contact_id', ['t.account_id', 't.contact_id']) }} as contact_key,
+  t.contact_key, t.contact_match,
   {{ key_or_unknown('t.order_id', ['t.account_id', 't.order_id']) }} as order_key,
   {{ key_or_unknown('t.product_id', ['t.account_id', 't.product_id']) }} as product_key,
   t.channel, t.group_name, t.status, t.priority,
@@ -27,5 +34,5 @@ select
   coalesce(t.reopen_count, 0) > 0 as is_reopened,
   t._slice_id,
   (select coalesce(max(build), 0) from {{ ref('slv_slices') }}) as _cut
-from {{ ref('slv_crm__support_tickets') }} as t
+from ({{ with_contact(ref('slv_crm__support_tickets'), 'requester_email_hash') }}) as t
 where not t.is_deleted and {{ only(dates, 't.created_date') }}

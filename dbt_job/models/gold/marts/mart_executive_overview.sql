@@ -12,7 +12,7 @@ select
   sum(if(o.is_repeat, o.amount_reporting, 0)) as repeat_revenue,
   countif(o.is_repeat_flagged) as repeat_orders_flagged,
   sum(if(o.is_repeat_flagged, o.amount_reporting, 0)) as repeat_revenue_flagged,
-  countif(o.amount_reporting is null) as orders_without_rate
+  countif(o.amount_reporting is null and o.amount is not null) as orders_without_rate
 from {{ ref('fact_orders') }} as o
 join {{ ref('dim_channel') }} as c on c.channel_key = o.channel_key
 group by o.order_date, c.channel_key, c.channel, c.channel_group, c.is_paid

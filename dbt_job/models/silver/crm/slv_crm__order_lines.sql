@@ -8,6 +8,7 @@
     array_agg(struct(
       line_number as line_number, product_id as product_id, product_name as product_name, quantity as quantity,
       unit_price as unit_price, discount as discount, line_total as line_total) order by line_number) as lines,
+    if(countif(line_total is null) = 0, sum(line_total), null) as lines_total,
     false as _marked_deleted, _slice_id, _file_at, min(_line) as _line,
     coalesce(max(updated_at), _file_at) as _version_at
   from (
@@ -29,4 +30,4 @@
   )
   group by account_id, order_id, _slice_id, _file_at
 {%- endset %}
-{{ current_rows('crm.order_items', arrived, ['order_id'], ['lines'], slices) }}
+{{ current_rows('crm.order_items', arrived, ['order_id'], ['lines', 'lines_total'], slices) }}

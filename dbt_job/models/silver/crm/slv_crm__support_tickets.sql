@@ -3,7 +3,7 @@
 {%- set slices = slices_to_read('crm.support_tickets') -%}
 {%- set columns = {
     'contact_id': 'contact_id',
-    'requester_email_hash': 'to_hex(sha256(concat((select salt from ' ~ source('silver_pii', 'salt') ~ '), lower(requester_email))))',
+    'requester_email_hash': email_hash('requester_email'),
     'order_id': 'order_id', 'product_id': 'product_id', 'channel': 'lower(channel)', 'group_name': 'group_name',
     'status': 'lower(status)', 'priority': 'lower(priority)', 'created_at': 'created_at',
     'created_date': "date(created_at, '" ~ var('reporting_time_zone') ~ "')",
