@@ -184,12 +184,15 @@ def spoil_items(dirt: Dirt, items: dict[str, list[Record]]) -> None:
 
 
 def spoil_tickets(dirt: Dirt, versions: dict[str, list[Record]]) -> None:
-    """Tickets of nobody known, and tickets solved before they were opened. ``versions``: a ticket's exported states."""
+    """Tickets under an id that nobody has, and tickets solved before they were opened.
+
+    ``versions``: a ticket's exported states.
+    """
     unknown = dirt.take(sorted(versions), 6)
     for number, ticket_id in enumerate(unknown, start=1):
         for version in versions[ticket_id]:
             version["contact_id"] = f"98{number:05d}"
-    dirt.note("tickets_of_unknown_contacts", "no export has the contact", unknown, "aud_missing_keys")
+    dirt.note("tickets_of_unknown_contacts", "no export has the contact's id; the address finds it", unknown)
     solved = [ticket_id for ticket_id in sorted(versions) if versions[ticket_id][0]["resolved_at"]]
     hasty = dirt.take(solved, 3)
     for ticket_id in hasty:

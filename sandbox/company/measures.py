@@ -152,7 +152,7 @@ def measure(records: Mapping[str, list[Record]]) -> dict[str, Any]:
         "by_crm_campaign": _sums(sales, lambda sale: sale.record["campaign_id"]),
         "contacts": _contacts(records["contacts"]),
         "items": _items(records["order_items"], sales),
-        "tickets": _tickets(records["support_tickets"], known),
+        "tickets": _tickets(records["support_tickets"], records["contacts"]),
     }
 
 
@@ -206,7 +206,12 @@ def _line_total(line: Record) -> Decimal:
     return Decimal(line["quantity"]) * Decimal(line["unit_price"]) - Decimal(line["discount"] or "0")
 
 
-def _tickets(tickets: Sequence[Record], known: set[str]) -> dict[str, Any]:
+def _tickets(tickets: Sequence[Record], contacts: Sequence[Record]) -> dict[str, Any]:
+    known = {contact["contact_id"] for contact in contacts}
+    addresses = {contact["email"].strip().lower() for contact in contacts}
+    strangers = [
+        ticket["requester_email"].strip().lower() in addresses for ticket in tickets if ticket["contact_id"] not in known
+    ]
     ratings = Counter(ticket["rating"] for ticket in tickets if ticket["rating"])
     return {
         "tickets": len(tickets),
@@ -216,6 +221,7 @@ def _tickets(tickets: Sequence[Record], known: set[str]) -> dict[str, Any]:
         "satisfied": ratings["4"] + ratings["5"],
         "resolved": sum(bool(ticket["resolved_at"]) for ticket in tickets),
         "reopened": sum(int(ticket["reopen_count"]) > 0 for ticket in tickets),
-        "of_unknown_contacts": sum(ticket["contact_id"] not in known for ticket in tickets),
+        "found_by_address": sum(strangers),
+        "of_unknown_contacts": len(strangers) - sum(strangers),
         "resolved_before_created": sum("" < ticket["resolved_at"] < ticket["created_at"] for ticket in tickets),
     }

@@ -49,6 +49,7 @@ TICKETS = {
     "satisfied": "select countif(rating >= 4) from gold.fact_support_tickets",
     "resolved": "select count(resolved_at) from gold.fact_support_tickets",
     "reopened": "select countif(is_reopened) from gold.fact_support_tickets",
+    "found_by_address": "select countif(contact_match in ('email', 'shared_email')) from gold.fact_support_tickets",
     "of_unknown_contacts": (
         "select countif(c.is_inferred) from gold.fact_support_tickets as t"
         " join gold.dim_contacts as c on c.contact_key = t.contact_key"

@@ -50,6 +50,10 @@ class Story:
         found = self.bronze.query("select order_id, order_date, amount_reporting, contact_order_number from gold.fact_orders")
         return {one[0]: (str(one[1]), *one[2:]) for one in found}
 
+    def match(self, order_id: str) -> str:
+        ((found,),) = self.bronze.query(f"select contact_match from gold.fact_orders where order_id = '{order_id}'")
+        return str(found)
+
 
 def main() -> None:
     bronze = Bronze()
@@ -96,6 +100,30 @@ def main() -> None:
             f"absent from the whole list, and the later ones renumbered: {gone}"
         )
         assert {name: values[2] for name, values in story.orders().items()} == {"o1": 1, "o3": 2}
+
+        days = {"mode": "dates", "window": ("2026-01-20", "2026-01-21")}
+        first_version = [order(8, 20), order(9, 21, updated_at="2026-01-22T00:00:00Z")]
+        story.replaced("orders", first_version, "2026-02-08T06:00:00Z", **days)
+        second_version = [order(9, 21, "11", updated_at="2026-01-23T00:00:00Z")]
+        assert story.replaced("orders", second_version, "2026-02-08T07:00:00Z", **days) == ["2026-01-20", "2026-01-21"]
+        assert "o8" not in story.orders(), "a newer file of the same days withdraws what it lacks"
+        story.replaced("orders", first_version, "2026-02-08T08:00:00Z", **days)
+        assert story.orders()["o8"][1] == 10
+        assert story.orders()["o9"][1] == 10, "the first version again holds whole, against a newer updated_at too"
+
+        bare = {name: value for name, value in order(7, 25).items() if name != "amount"}
+        story.replaced("orders", [bare], "2026-02-08T09:00:00Z")
+        assert story.orders()["o7"][1] is None, "neither the order nor its lines give an amount"
+        line = {"order_id": "o7", "quantity": "2", "unit_price": "3.5"}
+        assert story.replaced("order_items", [line, line], "2026-02-08T10:00:00Z") == ["2026-01-25"]
+        assert story.orders()["o7"][1] == 14
+
+        buyer = {"contact_email": "Buyer@example.com", "contact_id": "lost"}
+        story.replaced("orders", [order(6, 26) | buyer], "2026-02-08T11:00:00Z")
+        assert story.match("o6") == "inferred"
+        contact = {"contact_id": "c6", "email": "buyer@example.com"}
+        assert story.replaced("contacts", [contact], "2026-02-08T12:00:00Z") == ["2026-01-26"]
+        assert story.match("o6") == "email", "a contact that comes later finds its orders"
 
         failure = {
             "slice_id": "sx",

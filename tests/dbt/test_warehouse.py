@@ -1,4 +1,8 @@
-"""The warehouse on a running engine: dbt in its own environment over the local BigQuery, bronze written by hand."""
+"""The warehouse on a running engine: dbt in its own environment over the local BigQuery, bronze written by hand.
+
+``WAREHOUSE_SEEDS=1,2,3 WAREHOUSE_ROUNDS=8`` asks for more random histories, and longer ones, than a test run can afford (one
+seed, two rounds): faults planted in the increments have escaped short runs of one seed.
+"""
 
 from __future__ import annotations
 
