@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from pipeline import clients, clock, load, messages, state, tables, transform
 from pipeline.errors import Rejected, Retryable
 from pipeline.journal import log
-from pipeline.state import Conflict
+from pipeline.state import Conflict, Stored
 
 MARGIN_SECONDS = 60
 
@@ -99,23 +99,14 @@ def _register(build: Build, prefix: str, table: tables.Table) -> int:
 
 
 def _load(job_id: str, name: str, table: tables.Table, rows: int) -> None:
-    from google.api_core.exceptions import Conflict as AlreadyExists
-
     uri = f"gs://{clients.state_bucket().name}/{name}"
-    target = f"{clients.project()}.{tables.DATASET}.{table.name}"
-    client, location, project = clients.bigquery(), clients.location(), clients.project()
-    config = load.job_config(table.columns)
-    try:
-        job = client.load_table_from_uri(uri, target, job_id=job_id, location=location, project=project, job_config=config)
-    except AlreadyExists:
-        # The answer of our own insert was lost, and the client asked again: the token in the id makes it ours.
-        job = client.get_job(job_id, location=location, project=project)  # type: ignore[assignment]  # a load job
+    job = load.insert_or_get(job_id, [uri], table.name, table.columns)  # the token in the id makes it this build's
     job.result()
     if job.output_rows != rows:
         raise Rejected(
             f"{job_id} registered {job.output_rows} of {rows} rows",
             kind="row_count",
-            next_step=f"Compare {uri} with {target}.",
+            next_step=f"Compare {uri} with {clients.project()}.{tables.DATASET}.{table.name}.",
         )
 
 
@@ -125,23 +116,14 @@ def finish(build: Build, *, complete: bool) -> None:
     Only a complete build (all models, none failed or skipped, nothing selected) moves ``done_build``: a later one then
     covers everything since. A build whose claim ran out while it worked settles nothing.
     """
-    for _ in range(20):
-        stored = transform.read()
-        data = stored.data
-        if (data["building"] or {}).get("token") != build.token:
-            log("build", f"build {build.number} was taken over", severity="WARNING", build=build.number)
-            return
-        done = build.number if complete and not build.select else data["done_build"]
-        try:
-            settled = state.replace(stored, {**data, "building": None, "done_build": done})
-        except Conflict:
-            continue
-        log("build", f"build {build.number} {'complete' if complete else 'failed'}", build=build.number,
-            severity="INFO" if complete else "ERROR")  # fmt: skip
-        if settled.data["wants"]:
-            messages.publish("transform", {"v": 1, "kind": "transform", **settled.data["wants"][0]})
+    covered = {"done_build": build.number} if complete and not build.select else {}
+    settled = _settle(build, lambda data: covered)
+    if settled is None:
         return
-    raise Retryable("the end of a build keeps losing")
+    log("build", f"build {build.number} {'complete' if complete else 'failed'}", build=build.number,
+        severity="INFO" if complete else "ERROR")  # fmt: skip
+    if settled.data["wants"]:
+        messages.publish("transform", {"v": 1, "kind": "transform", **settled.data["wants"][0]})
 
 
 def give_up(build: Build) -> None:
@@ -149,18 +131,22 @@ def give_up(build: Build) -> None:
 
     Nothing is published here: what stands in the way may still stand there, and once a minute is often enough to try.
     """
+    if _settle(build, lambda data: {"wants": [*data["building"]["wants"], *data["wants"]]}) is not None:
+        log("build", f"build {build.number} is given up and wanted again", severity="ERROR", build=build.number)
+
+
+def _settle(build: Build, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Stored | None:
+    """End the build's claim and make ``change`` of the state in one; ``None`` where another build has taken it over."""
     for _ in range(20):
         stored = transform.read()
         data = stored.data
-        building = data["building"] or {}
-        if building.get("token") != build.token:
-            return
+        if (data["building"] or {}).get("token") != build.token:
+            log("build", f"build {build.number} was taken over", severity="WARNING", build=build.number)
+            return None
         try:
-            state.replace(stored, {**data, "building": None, "wants": [*building["wants"], *data["wants"]]})
+            return state.replace(stored, {**data, **change(data), "building": None})
         except Conflict:
             continue
-        log("build", f"build {build.number} is given up and wanted again", severity="ERROR", build=build.number)
-        return
     raise Retryable("the end of a build keeps losing")
 
 

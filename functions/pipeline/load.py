@@ -115,7 +115,9 @@ def _run_job(piece: Slice, load: Load, started: float) -> None:
     """Have a load done once. Raises :class:`Retryable` (still running, or a passing error), :class:`Wait` (quota) or
     :class:`Rejected` (the load was refused)."""
     number = piece.data["tries"].get(load.prefix, 1)
-    job = _insert_or_get(f"{load.prefix}-{piece.id}-{number}", load, piece)
+    labels = {"source": piece.data["source"], "stream": piece.data["stream"], "step": "load"}
+    uris = [bronze.uri(part.name) for part in load.parts]
+    job = insert_or_get(f"{load.prefix}-{piece.id}-{number}", uris, load.table, load.columns, labels)
     try:
         job.result(timeout=max(1.0, started + clients.timeout_seconds() - 30 - time.monotonic()))
     except concurrent.futures.TimeoutError:
@@ -134,7 +136,7 @@ def _run_job(piece: Slice, load: Load, started: float) -> None:
         )
 
 
-def job_config(columns: Sequence[tables.Column]) -> LoadJobConfig:
+def _job_config(columns: Sequence[tables.Column]) -> LoadJobConfig:
     """How JSON lines are appended to a table that exists: the schema is fixed, and one bad row refuses all."""
     from google.cloud import bigquery
 
@@ -147,23 +149,31 @@ def job_config(columns: Sequence[tables.Column]) -> LoadJobConfig:
     )
 
 
-def _insert_or_get(job_id: str, load: Load, piece: Slice) -> LoadJob:
-    """Insert the job; if the id is taken it is ours, so look at that one. Job ids are per location."""
+def insert_or_get(
+    job_id: str,
+    uris: Sequence[str],
+    table: str,
+    columns: Sequence[tables.Column],
+    labels: Mapping[str, str] | None = None,
+) -> LoadJob:
+    """Have JSON lines appended to a table of bronze by the job of this id.
+
+    If the id is taken it is ours (a redelivery, or our own insert whose answer was lost), so look at that one. Job ids are
+    per location.
+    """
     from google.api_core.exceptions import Conflict as AlreadyExists
 
-    client = clients.bigquery()
-    config = job_config(load.columns)
-    config.labels = {"source": piece.data["source"], "stream": piece.data["stream"], "step": "load"}
-    target = f"{clients.project()}.{tables.DATASET}.{load.table}"
-    uris = [bronze.uri(part.name) for part in load.parts]
+    client, location, project = clients.bigquery(), clients.location(), clients.project()
+    config = _job_config(columns)
+    if labels:
+        config.labels = dict(labels)
+    target = f"{project}.{tables.DATASET}.{table}"
     try:
         job: LoadJob = client.load_table_from_uri(
-            uris, target, job_id=job_id, location=clients.location(), project=clients.project(), job_config=config
+            uris, target, job_id=job_id, location=location, project=project, job_config=config
         )
     except AlreadyExists:
-        job = client.get_job(  # type: ignore[assignment]  # our id: a load job
-            job_id, location=clients.location(), project=clients.project()
-        )
+        job = client.get_job(job_id, location=location, project=project)  # type: ignore[assignment]  # our id: a load job
     return job
 
 
