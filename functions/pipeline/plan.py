@@ -6,7 +6,7 @@ plan of the first delivery; "today" is the day on which the message was publishe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -114,8 +114,9 @@ def refrozen(run: str, data: Mapping[str, Any]) -> dict[str, Any]:
         found = list(sources.find(source.name).discover(ask, source, runs.configured_accounts(source.name)))
         if not found:
             return {}
-        mine = _again(data, stored.data["slices"], found)
-        _ask_for_others(data, stored.data["slices"], found, mine, ask)
+        taken = {other["stream"] for other in stored.data["slices"] if other["identity"] == data["identity"]}
+        mine = _again(data["stream"], taken, found)
+        _ask_for_others(data, taken | {mine.stream}, found, ask)
         frozen: dict[str, Any] = {name: getattr(mine, name) for name in ("stream", "account", "mode")}
         frozen |= {"from": _day(mine.window_from), "to": _day(mine.window_to)}
         return {**frozen, "request": dict(mine.request), "contract": deployed.digest}
@@ -123,27 +124,19 @@ def refrozen(run: str, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"request": _request(stream), "contract": deployed.digest} if stream else {}
 
 
-def _again(data: Mapping[str, Any], planned: Sequence[Mapping[str, Any]], found: Sequence[PlannedSlice]) -> PlannedSlice:
+def _again(stream: str, taken: Collection[str], found: Sequence[PlannedSlice]) -> PlannedSlice:
     """Which of a file's slices, as they would be planned today, a failed slice of it becomes: that of its own stream; where
-    the file turned out to be of other streams, the first that no sister of it has."""
-    own = next((piece for piece in found if piece.stream == data["stream"]), None)
-    taken = {other["stream"] for other in planned if other["identity"] == data["identity"]}
+    the file turned out to be of other streams, the first that no sister of it has (``taken``)."""
+    own = next((piece for piece in found if piece.stream == stream), None)
     return own or next((piece for piece in found if piece.stream not in taken), found[0])
 
 
-def _ask_for_others(
-    data: Mapping[str, Any],
-    planned: Sequence[Mapping[str, Any]],
-    found: Sequence[PlannedSlice],
-    mine: PlannedSlice,
-    ask: Ask,
-) -> None:
+def _ask_for_others(data: Mapping[str, Any], taken: Collection[str], found: Sequence[PlannedSlice], ask: Ask) -> None:
     """A file that could not be placed had one slice; if it is read into more streams now, ask for a run that has the others.
 
     The plan of a run is made once. Asked twice, the second run's slices are skipped by their bytes.
     """
-    taken = {other["stream"] for other in planned if other["identity"] == data["identity"]} | {mine.stream}
-    others = sorted({piece.stream for piece in found} - taken)
+    others = sorted({piece.stream for piece in found} - set(taken))
     if ask.landing_object is None or not others:
         return
     moment = clock.now()
