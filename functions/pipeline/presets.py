@@ -157,9 +157,19 @@ def _named(source: Source, files: Mapping[str, bytes]) -> dict[str, Preset]:
 
 def parse(raw: bytes, origin: str, source: Source) -> list[Preset]:
     """The presets of one YAML file. What belongs to ``source`` is checked against its streams and fields."""
-    import yaml
-
     from pipeline import preset_checks
+
+    presets = [_preset(block, origin) for block in _blocks(raw, origin)]
+    for preset in presets:
+        preset_checks.check_preset(preset, source)
+    return presets
+
+
+@functools.lru_cache(maxsize=64)
+def _blocks(raw: bytes, origin: str) -> Sequence[Mapping[str, Any]]:
+    """The presets of a YAML file as it has them, checked against the schema. Every dropped file asks for all of them anew, and
+    reading them costs more than looking at the file: the same bytes are read once."""
+    import yaml
 
     try:
         data = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
@@ -170,10 +180,8 @@ def parse(raw: bytes, origin: str, source: Source) -> list[Preset]:
     except ContractError as error:
         hint = "Correct the file. Headers like No, Yes, On or 2024 are text only in quotes: YAML reads other things into them."
         raise ContractError(error.message, next_step=hint) from error
-    presets = [_preset(block, origin) for block in data["presets"]]
-    for preset in presets:
-        preset_checks.check_preset(preset, source)
-    return presets
+    blocks: list[Mapping[str, Any]] = data["presets"]
+    return blocks
 
 
 def _preset(block: Mapping[str, Any], origin: str) -> Preset:
