@@ -47,6 +47,35 @@ class _Candidate:
         return (self.fit.score, even, not self.dialect.skip_initial_space, -self.line)
 
 
+def look(
+    name: str,
+    size_bytes: int,
+    piece: Callable[[int], bytes],
+    *,
+    book: Sequence[Preset],
+    streams: Mapping[str, Stream],
+    time_zone: str = "Etc/UTC",
+) -> Examined:
+    """Judge a file wherever it lies, from few of its bytes. ``piece(start)`` gives up to :data:`HEAD_BYTES` from there on."""
+    head = piece(0) if size_bytes else b""
+    return examine(
+        name,
+        head,
+        complete=size_bytes <= len(head),
+        book=book,
+        streams=streams,
+        time_zone=time_zone,
+        more=lambda: [piece(start) for start in _elsewhere(size_bytes)],
+    )
+
+
+def _elsewhere(size_bytes: int) -> list[int]:
+    """Where else to look in a file: at a third, two thirds, and the end; nowhere in one that the head nearly covers."""
+    if size_bytes < 4 * HEAD_BYTES:
+        return [HEAD_BYTES] if size_bytes > HEAD_BYTES else []
+    return [size_bytes // 3, 2 * size_bytes // 3, size_bytes - HEAD_BYTES]
+
+
 def examine(
     name: str,
     head: bytes,
@@ -70,7 +99,7 @@ def examine(
         if found := foreign(head):
             return known.set_aside(name, f"is {found}", "Export it as CSV and drop it again.")
         encoding = detect_encoding(head, complete=complete)
-        lines = _lines(head, encoding.name, complete=complete)
+        lines = whole_lines(head, encoding.name, complete=complete)
         if not any(line.strip() for line in lines):
             return known.empty(name, gzip=gzip)
         candidates = list(_candidates(name, lines, known, complete=complete))
@@ -100,7 +129,8 @@ def examine(
         return known.set_aside(name, f"is not a table of text: {error}", "Check how it was exported and drop it again.")
 
 
-def _lines(head: bytes, encoding: str, *, complete: bool) -> list[str]:
+def whole_lines(head: bytes, encoding: str, *, complete: bool) -> list[str]:
+    """Lines of the first bytes of a file; not ``complete``: without the last one, which may be cut."""
     lines = list(TextLines(io.BytesIO(head), encoding).start_at(1))
     return lines if complete or len(lines) < 2 else lines[:-1]
 
@@ -175,7 +205,7 @@ class _File:
         judged = judge_values(self.name, preset, reading, header, samples, whole=whole)
         if self.more is not None and not self.gzip and isinstance(judged, Reading) and judged.undecided:
             for piece in self.more():
-                lines = _lines(piece, reading.encoding, complete=False)[1:]
+                lines = whole_lines(piece, reading.encoding, complete=False)[1:]
                 samples += [record for record in self.found.dialect.split(lines) if len(record) == len(header)]
             judged = judge_values(self.name, preset, reading, header, samples, whole=whole)
         if isinstance(judged, Reading):

@@ -28,7 +28,7 @@ _SURE_WIDTH = 4
 _STEP_RECORDS = 500
 """Records judged together. One that is out of the ordinary costs a second, slower reading of its step."""
 
-_TOTALS = frozenset(
+TOTAL_WORDS = frozenset(
     f"{word}{mark}"
     for known in (
         *("total", "totals", "grand total", "subtotal", "sub-total", "sum", "gesamt", "gesamtsumme", "summe", "zwischensumme"),
@@ -38,6 +38,7 @@ _TOTALS = frozenset(
     for word in (known, known.upper(), known.capitalize(), known.title())
     for mark in ("", ":", " :")
 )
+"""First cells of a row that sums up those above it, as exports and people write them."""
 
 if csv.field_size_limit() < CELL_CHARS:  # of the whole process: there is no other way to set it
     csv.field_size_limit(CELL_CHARS)
@@ -103,7 +104,7 @@ class RecordReader:
         reader = csv.reader(lines.start_at(header_line), **dialect.arguments())
         self.header = stacked(list(islice(reader, header_rows)))
         first = self.header[0] if self.header else ""
-        self._unusual = {"", first, f"\ufeff{first}", *_TOTALS}
+        self._unusual = {"", first, f"\ufeff{first}", *TOTAL_WORDS}
         """First cells of records that want a second look: the header again, also from a file joined on, and totals."""
         self._go_to(header_line + reader.line_num)
 
@@ -270,4 +271,4 @@ def _is_total(row: list[str]) -> bool:
     A preset that names it (``totals_prefix``) makes it a non-row; undeclared it may be a customer called Total, and is shown.
     """
     filled = [cell for cell in map(str.strip, row) if cell]
-    return len(filled) > 1 and filled[0] in _TOTALS and all(any(map(str.isdigit, cell)) for cell in filled[1:])
+    return len(filled) > 1 and filled[0] in TOTAL_WORDS and all(any(map(str.isdigit, cell)) for cell in filled[1:])

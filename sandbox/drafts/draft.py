@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline import contract, presets
 from pipeline.contract import Source
+from pipeline.csv_records import TOTAL_WORDS
 from pipeline.presets import Preset
 from sandbox.drafts import shapes
 from sandbox.drafts.guess import Draft, guess, with_companion, words
@@ -20,7 +21,6 @@ from sandbox.world import WorldError
 _SIGNS = {"€": "EUR", "£": "GBP", "₹": "INR"}
 """Signs of one currency alone; a dollar or a yen sign is that of several."""
 _NULL_TEXT = frozenset({"null", "none", "nan", "n/a", "#n/a", "\\n"})
-_TOTALS = frozenset({"total", "totals", "sum", "summe", "gesamt", "totale", "totaal", "grand total"})
 _QUESTIONS = {
     "format.date_order": ("date_order", '"dmy"', "which comes first, the day (dmy) or the month (mdy)?"),
     "format.decimal": ("decimal", '"."', "which mark separates the fraction, the point or the comma?"),
@@ -133,7 +133,7 @@ def _format(table: Table, drafts: Sequence[Draft]) -> tuple[dict[str, str], dict
         form["numeric_ids"] = "true"
     if nulls := sorted({text for text in texts if text.casefold() in _NULL_TEXT}):
         form["null_values"] = json.dumps(nulls)
-    if table.rows and (last := table.rows[-1][0].strip()).casefold().rstrip(":") in _TOTALS:
+    if table.rows and (last := table.rows[-1][0].strip()) in TOTAL_WORDS:
         form["totals_prefix"] = json.dumps(last)
     return form, unsure
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.csv_head import HEAD_BYTES
+from pipeline.csv_head import HEAD_BYTES, whole_lines
 from pipeline.csv_records import Dialect
 from pipeline.csv_refusals import DELIMITERS, foreign, numbered
-from pipeline.csv_text import NotRows, TextLines, detect_encoding, gunzip_head, is_gzip
+from pipeline.csv_text import NotRows, detect_encoding, gunzip_head, is_gzip
 from pipeline.headers import unique_names
 from sandbox.drafts.shapes import is_day, is_number
 from sandbox.world import WorldError
@@ -48,13 +47,11 @@ def table_of(path: Path) -> Table:
         if found := foreign(head):
             raise WorldError(f"{path} is {found}. Export it as CSV and try again.")
         encoding = detect_encoding(head, complete=complete)
-        lines = list(TextLines(io.BytesIO(head), encoding.name).start_at(1))
+        lines = whole_lines(head, encoding.name, complete=complete)
     except OSError as error:
         raise WorldError(f"{path} cannot be read: {error.strerror}.") from error
     except NotRows as error:
         raise WorldError(f"{path} is not a table of text: {error}. Check how it was exported.") from error
-    if not complete and len(lines) > 1:
-        lines.pop()
     if not any(line.strip() for line in lines):
         raise WorldError(f"{path} is empty. Export it again with its header.")
     delimiter = max(DELIMITERS, key=lambda tried: _evenness(lines, tried))

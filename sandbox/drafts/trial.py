@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.contract import Source
-from pipeline.csv_head import HEAD_BYTES, examine
+from pipeline.csv_head import HEAD_BYTES, look
 from pipeline.csv_refusals import Examined, Problem
 from pipeline.csv_text import NotRows
 from pipeline.presets import Preset
@@ -45,22 +45,13 @@ class Trial:
 
 def try_out(path: Path, book: Sequence[Preset], source: Source) -> Trial:
     """Read a file as the source does. Raises :class:`WorldError` for bytes that turn out to be no text."""
-    size = path.stat().st_size
     with path.open("rb") as file:
 
         def piece(start: int) -> bytes:
             file.seek(start)
             return file.read(HEAD_BYTES)
 
-        head = piece(0)
-        found = examine(
-            path.name,
-            head,
-            complete=size <= len(head),
-            book=book,
-            streams=source.streams,
-            more=lambda: [piece(size // 3), piece(2 * size // 3), piece(max(size - HEAD_BYTES, 0))],
-        )
+        found = look(path.name, path.stat().st_size, piece, book=book, streams=source.streams)
         counts = []
         try:
             for each in (found, *found.companions):

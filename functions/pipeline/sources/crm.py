@@ -8,6 +8,7 @@ that was dropped goes unnoticed.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import clients, names, originals, presets, state
 from pipeline.contract import Source
-from pipeline.csv_head import HEAD_BYTES, examine
+from pipeline.csv_head import HEAD_BYTES, look
 from pipeline.csv_judgement import decide
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch, RecordReader
@@ -125,16 +126,8 @@ def _planned(blob: Blob, book: Sequence[Preset], source: Source, accounts: Seque
         )
         return [_slice(file, Known(book, source.streams).stream_by_name(blob.name) or UNRECOGNISED, account, "upsert", problem)]
     try:
-        head = _piece(blob, 0) if blob.size else b""
-        found = examine(
-            blob.name,
-            head,
-            complete=blob.size <= len(head),
-            book=book,
-            streams=source.streams,
-            time_zone=account.time_zone,
-            more=lambda: [_piece(blob, start) for start in _elsewhere(blob.size)],
-        )
+        piece = functools.partial(_piece, blob)
+        found = look(blob.name, blob.size, piece, book=book, streams=source.streams, time_zone=account.time_zone)
     except NotFound:
         return []
     return [_placed(file, each, source, accounts) for each in (found, *found.companions)]
@@ -198,13 +191,6 @@ def _piece(blob: Blob, start: int) -> bytes:
     end = start + HEAD_BYTES - 1
     piece: bytes = blob.download_as_bytes(start=start, end=end, raw_download=True, checksum=None, timeout=TRANSFER_SECONDS)
     return piece
-
-
-def _elsewhere(size: int) -> list[int]:
-    """Where else to look in a file: at a third, two thirds, and the end; nowhere in one that the head nearly covers."""
-    if size < 4 * HEAD_BYTES:
-        return [HEAD_BYTES] if size > HEAD_BYTES else []
-    return [size // 3, 2 * size // 3, size - HEAD_BYTES]
 
 
 # --- fetch -----------------------------------------------------------------------------------------------------------
