@@ -48,6 +48,11 @@ class Refuse:
     after: bool = False
     retry_after_seconds: float | None = None
 
+    @property
+    def usual_reason(self) -> str:
+        """The reason that is given, or else Google's word for the status."""
+        return self.reason or USUAL_REASONS.get(self.status, "internalError")
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -202,6 +207,10 @@ class Faults:
         self._rules: list[Rule] = []
         self._ids = itertools.count(1)
 
+    def __bool__(self) -> bool:
+        """Whether there is any rule, spent ones included: without one, no call needs to be described."""
+        return bool(self._rules)
+
     def add(self, effect: Effect, **settings: Any) -> Rule:
         """Adds a rule (its fields are the settings) behind those that are there; returns it."""
         return self.put(Rule(effect, **settings))
@@ -265,10 +274,3 @@ USUAL_REASONS = {
     504: "gatewayTimeout",
 }
 """Google's word for a status in the error bodies of its JSON APIs, where a fault names none."""
-
-
-def error_body(refusal: Refuse) -> dict[str, Any]:
-    """The JSON body in which Google's HTTP APIs report an error."""
-    reason = refusal.reason or USUAL_REASONS.get(refusal.status, "internalError")
-    detail = {"message": refusal.message, "domain": "global", "reason": reason}
-    return {"error": {"code": refusal.status, "message": refusal.message, "errors": [detail]}}

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from sandbox.engines.faults import USUAL_REASONS, Call, Corrupt, Cut, Delay, Effect, Faults, Refuse, Truncate
+from sandbox.engines.faults import Call, Corrupt, Cut, Delay, Effect, Faults, Refuse, Truncate
 from sandbox.engines.storage_calls import Calls
 from sandbox.engines.storage_errors import ApiError
 from sandbox.engines.storage_requests import Request, Response
@@ -53,6 +53,8 @@ class FaultyCalls:
 
     def handle(self, request: Request) -> Response:
         """The answer to ``request``; raises :class:`ApiError` and :class:`ConnectionCut`."""
+        if not self._faults:
+            return self._calls.handle(request)
         effect = self.meet(self._call(request))
         match effect:
             case Refuse(after=False):
@@ -124,8 +126,7 @@ def _uploaded_name(request: Request) -> str:
 
 
 def _refusal(refuse: Refuse) -> ApiError:
-    reason = refuse.reason or USUAL_REASONS.get(refuse.status, "internalError")
-    return ApiError(refuse.status, reason, refuse.message, retry_after_seconds=refuse.retry_after_seconds)
+    return ApiError(refuse.status, refuse.usual_reason, refuse.message, retry_after_seconds=refuse.retry_after_seconds)
 
 
 def _bent(chunks: Iterator[bytes], effect: Truncate | Corrupt) -> Iterator[bytes]:

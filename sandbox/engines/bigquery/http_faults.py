@@ -19,7 +19,7 @@ import time
 import uuid
 from typing import Any
 
-from sandbox.engines.bigquery.requests import Message, Receive, Requests, Send, answer, decode, read, replay
+from sandbox.engines.bigquery.requests import Message, Receive, Requests, Send, answer, answer_json, decode, read, replay
 from sandbox.engines.faults import (
     Call,
     Cut,
@@ -31,7 +31,6 @@ from sandbox.engines.faults import (
     JobStuck,
     Refuse,
     Rule,
-    error_body,
 )
 
 PATH = "/_sandbox/faults"
@@ -62,7 +61,8 @@ class FaultLayer:
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         route = ROUTE.match(scope["path"])
-        if route is None:
+        if route is None or not (self.faults or self._running_until):
+            # Nothing is to be held back or looked into: most engines never meet a fault.
             await self.app(scope, receive, send)
             return
         body = await read(receive)
@@ -181,7 +181,7 @@ class FaultLayer:
         except ValueError as error:
             await answer(send, 400, "invalid", str(error))
             return
-        await _send_json(send, 200, value)
+        await answer_json(send, 200, value)
 
 
 class _Kept:
@@ -246,17 +246,9 @@ def _call(scope: Message, body: bytes, segments: list[str]) -> Call:
 
 
 async def _refuse(send: Send, refuse: Refuse) -> None:
-    headers = []
-    if refuse.retry_after_seconds is not None:
-        headers.append((b"retry-after", f"{refuse.retry_after_seconds:g}".encode()))
-    await _send_json(send, refuse.status, error_body(refuse), headers)
-
-
-async def _send_json(send: Send, status: int, value: Any, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-    body = json.dumps(value).encode()
-    given = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *(headers or [])]
-    await send({"type": "http.response.start", "status": status, "headers": given})
-    await send({"type": "http.response.body", "body": body})
+    after = refuse.retry_after_seconds
+    headers = [] if after is None else [(b"retry-after", f"{after:g}".encode())]
+    await answer(send, refuse.status, refuse.usual_reason, refuse.message, headers)
 
 
 def _cut(send: Send) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,6 +14,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 JOBS = re.compile(r"^/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?")
 UNLOCKED = ("/healthz",)
@@ -119,12 +120,17 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def answer(send: Send, status: int, reason: str, text: str) -> None:
+async def answer(send: Send, status: int, reason: str, text: str, headers: Headers = ()) -> None:
     """Answer with an error in the form of Google's API."""
     error = {"code": status, "message": text, "errors": [{"message": text, "domain": "global", "reason": reason}]}
-    body = json.dumps({"error": error}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await answer_json(send, status, {"error": error}, headers)
+
+
+async def answer_json(send: Send, status: int, value: Any, headers: Headers = ()) -> None:
+    """Answer with a JSON body."""
+    body = json.dumps(value).encode()
+    given = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": given})
     await send({"type": "http.response.body", "body": body})
 
 
