@@ -52,10 +52,10 @@ class Front:
         """Set: new requests get 503, as from a service that is being stopped."""
         handler = _handler(self, handle, check, added_headers, opened)
         try:
-            self._server = _Server(("127.0.0.1", port), handler)
+            self._server = QuietServer(("127.0.0.1", port), handler)
         except OSError:
             # The port of the last run was only a wish: another program may have it by now.
-            self._server = _Server(("127.0.0.1", 0), handler)
+            self._server = QuietServer(("127.0.0.1", 0), handler)
         self.port: int = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -67,7 +67,9 @@ class Front:
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
+class QuietServer(ThreadingHTTPServer):
+    """A server of many callers, any of whom may go away."""
+
     daemon_threads = True
     request_queue_size = 128
 

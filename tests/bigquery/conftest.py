@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, storage
+from google.cloud import bigquery
 
 from sandbox.engines.bigquery_process import ENVIRONMENT, BigQueryProcess
 from sandbox.engines.storage import StorageEngine
+from tests.sandbox.engine_clients import storage_client
 
 PROJECT = "sandbox-project"
 BUCKET = "sandbox-project-bronze"
@@ -47,13 +48,9 @@ def run(client: bigquery.Client, sql: str, **options: Any) -> Rows:
 def storage_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     engine = StorageEngine(tmp_path_factory.mktemp("storage"))
     address = engine.start()
-    _storage_client(address).create_bucket(BUCKET)
+    storage_client(address).create_bucket(BUCKET)
     yield address
     engine.stop()
-
-
-def _storage_client(address: str) -> storage.Client:
-    return storage.Client(project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": address})
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +103,7 @@ def query(client: bigquery.Client, dataset: str) -> Query:
 @pytest.fixture(scope="session")
 def put(storage_address: str) -> Put:
     """Store lines as an object of the bucket (gzip when its name ends so) and return its `gs://` address."""
-    bucket = _storage_client(storage_address).bucket(BUCKET)
+    bucket = storage_client(storage_address).bucket(BUCKET)
     counter = itertools.count()
 
     def store(lines: Sequence[Mapping[str, Any] | str], name: str = "rows-{}.jsonl.gz") -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import pytest
 
@@ -27,21 +28,34 @@ class Sales:
     revenue: Decimal
 
 
+class Sale(NamedTuple):
+    """A line, by whoever has read it. ``content``: what two lines share that are the same."""
+
+    invoice: str
+    quantity: str
+    unit_price: str
+    content: tuple[object, ...]
+
+
+def added_up(sales: Sequence[Sale]) -> Sales:
+    invoices = {sale.invoice for sale in sales}
+    return Sales(
+        len(sales),
+        len(invoices),
+        sum(invoice.startswith("C") for invoice in invoices),
+        len(sales) - len({sale.content for sale in sales}),
+        sum((Decimal(sale.quantity) * Decimal(sale.unit_price) for sale in sales), Decimal()),
+    )
+
+
 def counted(names: list[str]) -> Sales:
     """By the csv module and decimal arithmetic alone."""
     rows: list[dict[str, str]] = []
     for name in names:
         with (DEVELOP / name).open(encoding="utf-8", newline="") as file:
             rows += csv.DictReader(file)
-    invoices = {row["InvoiceNo"] for row in rows}
-    same = Counter((row["InvoiceNo"], row["StockCode"], row["Description"], row["Quantity"], row["UnitPrice"]) for row in rows)
-    return Sales(
-        len(rows),
-        len(invoices),
-        sum(invoice.startswith("C") for invoice in invoices),
-        len(rows) - len(same),
-        sum((Decimal(row["Quantity"]) * Decimal(row["UnitPrice"]) for row in rows), Decimal()),
-    )
+    named = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice")
+    return added_up([Sale(row["InvoiceNo"], row["Quantity"], row["UnitPrice"], tuple(map(row.get, named))) for row in rows])
 
 
 def delivered(names: list[str]) -> Sales:
@@ -52,15 +66,7 @@ def delivered(names: list[str]) -> Sales:
         read = next(one for one in ledger.read(name, raw, 0) if one.line.stream == "order_items")
         assert read.asides == []
         rows += read.rows
-    invoices = {row["order_id"] for row in rows}
-    same = Counter(tuple(sorted(row.items())) for row in rows)
-    return Sales(
-        len(rows),
-        len(invoices),
-        sum(invoice.startswith("C") for invoice in invoices),
-        len(rows) - len(same),
-        sum((Decimal(row["quantity"]) * Decimal(row["unit_price"]) for row in rows), Decimal()),
-    )
+    return added_up([Sale(row["order_id"], row["quantity"], row["unit_price"], tuple(sorted(row.items()))) for row in rows])
 
 
 @pytest.mark.parametrize("name", DAYS)

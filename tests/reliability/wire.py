@@ -11,11 +11,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sandbox.front import HOP_BY_HOP
+from sandbox.front import HOP_BY_HOP, QuietServer
 
 UPSTREAM_SECONDS = 120.0
 SHOWN_BYTES = 2000
@@ -60,21 +60,13 @@ class Wire:
         self.function, self.service, self.judge = function, service, judge
         self.engine = ""
         """Where the engine listens; set before the first call."""
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = QuietServer(("127.0.0.1", 0), _handler(self))
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that was killed is what the wire is for."""
 
 
 def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:

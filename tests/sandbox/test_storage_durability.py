@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import requests
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from sandbox.engines.journal import Journal, JournalError
 from sandbox.engines.storage import StorageEngine
+
+from .engine_clients import storage_client
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "projects/sandbox-project/topics/manifests"
@@ -33,11 +33,6 @@ from sandbox.engines.storage import StorageEngine
 print(StorageEngine(Path(sys.argv[1])).start(), flush=True)
 time.sleep(600)
 """
-
-
-def client_of(host: str) -> Any:
-    options = {"api_endpoint": host}
-    return storage.Client(project="sandbox-project", credentials=AnonymousCredentials(), client_options=options)
 
 
 class Listener:
@@ -65,7 +60,7 @@ def listener() -> Listener:
 @pytest.fixture
 def bucket(tmp_path: Path, listener: Listener) -> Iterator[Any]:
     engine = StorageEngine(tmp_path, publisher=listener)
-    yield client_of(engine.start()).create_bucket("bronze")
+    yield storage_client(engine.start()).create_bucket("bronze")
     engine.stop()
 
 
@@ -81,7 +76,7 @@ def notify(bucket: Any, **settings: Any) -> Any:
 
 def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     engine = StorageEngine(tmp_path)
-    bucket = client_of(engine.start()).create_bucket("state")
+    bucket = storage_client(engine.start()).create_bucket("state")
     blob = bucket.blob("a/b")
     blob.metadata = {"k": "v"}
     blob.upload_from_string(b"first")
@@ -94,7 +89,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     engine.stop()
     again = StorageEngine(tmp_path)
     try:
-        found = client_of(again.start()).get_bucket("state")
+        found = storage_client(again.start()).get_bucket("state")
         assert [one.name for one in found.list_blobs()] == ["a/b"]
         kept = found.get_blob("a/b")
         assert (kept.generation, kept.metadata, kept.updated) == (blob.generation, {"k": "v"}, blob.updated)
@@ -141,7 +136,7 @@ def test_nothing_that_was_answered_is_lost_by_a_kill(tmp_path: Path) -> None:
     process.stdout.close()
     engine = StorageEngine(tmp_path)
     try:
-        bucket = client_of(engine.start()).bucket("state")
+        bucket = storage_client(engine.start()).bucket("state")
         assert len(answered) == 60
         for name, content in answered.items():
             found = bucket.blob(name).download_as_text()
@@ -154,7 +149,7 @@ def test_nothing_that_was_answered_is_lost_by_a_kill(tmp_path: Path) -> None:
 
 def test_what_a_dead_process_left_half_done_is_cleared_away(tmp_path: Path) -> None:
     engine = StorageEngine(tmp_path)
-    client_of(engine.start()).create_bucket("state").blob("a").upload_from_string(b"x")
+    storage_client(engine.start()).create_bucket("state").blob("a").upload_from_string(b"x")
     engine.stop()
     journal = tmp_path / "journal.jsonl"
     complete = journal.read_bytes()
@@ -164,7 +159,7 @@ def test_what_a_dead_process_left_half_done_is_cleared_away(tmp_path: Path) -> N
     orphan.write_bytes(b"moved into place, never recorded")
     engine = StorageEngine(tmp_path)
     try:
-        bucket = client_of(engine.start()).bucket("state")
+        bucket = storage_client(engine.start()).bucket("state")
         assert [blob.name for blob in bucket.list_blobs()] == ["a"]
         assert not orphan.exists()
         assert not list((tmp_path / "incoming").iterdir())
@@ -183,7 +178,7 @@ def test_a_journal_damaged_in_its_middle_is_not_trusted(tmp_path: Path) -> None:
 def test_a_long_history_is_shortened_at_the_start(tmp_path: Path) -> None:
     engine = StorageEngine(tmp_path)
     host = engine.start()
-    bucket = client_of(host).create_bucket("state")
+    bucket = storage_client(host).create_bucket("state")
     bucket.blob("a").upload_from_string(b"x")
     with requests.Session() as session:
         for number in range(1100):
@@ -192,7 +187,7 @@ def test_a_long_history_is_shortened_at_the_start(tmp_path: Path) -> None:
     engine.stop()
     engine = StorageEngine(tmp_path)
     try:
-        blob = client_of(engine.start()).bucket("state").get_blob("a")
+        blob = storage_client(engine.start()).bucket("state").get_blob("a")
         assert (blob.metadata, blob.metageneration) == ({"n": "1099"}, 1101)
         assert len((tmp_path / "journal.jsonl").read_bytes().splitlines()) < 10
     finally:
@@ -270,7 +265,7 @@ def test_an_announcement_is_repeated_until_it_is_taken(bucket: Any, listener: Li
 
 def test_announcements_survive_a_restart_until_they_are_taken(tmp_path: Path, listener: Listener) -> None:
     engine = StorageEngine(tmp_path)  # nobody to publish to: as if killed between the change and its announcement
-    bucket = client_of(engine.start()).create_bucket("bronze")
+    bucket = storage_client(engine.start()).create_bucket("bronze")
     notify(bucket)
     bucket.blob("a").upload_from_string(b"1")
     engine.stop()

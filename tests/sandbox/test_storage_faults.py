@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import requests
 from google.api_core import exceptions
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from sandbox.engines.faults import Call, Corrupt, Cut, Delay, Faults, Refuse, Rule, Truncate
 from sandbox.engines.storage import StorageEngine
+
+from .engine_clients import storage_client
 
 CHUNK_BYTES = 256 * 1024
 BUCKET = "sandbox-project-faults"
@@ -38,15 +38,9 @@ def no_calls_in_the_background() -> Iterator[None]:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageEngine]:
     engine = StorageEngine(tmp_path_factory.mktemp("storage"))
     address = engine.start()
-    client_of(address).create_bucket(BUCKET)
+    storage_client(address).create_bucket(BUCKET)
     yield engine
     engine.stop()
-
-
-def client_of(address: str) -> Any:
-    return storage.Client(
-        project="sandbox-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": address}
-    )
 
 
 @pytest.fixture
@@ -58,7 +52,7 @@ def faults(engine: StorageEngine) -> Iterator[Faults]:
 @pytest.fixture
 def bucket(engine: StorageEngine) -> Any:
     assert engine.store is not None
-    return client_of(engine.store.address).bucket(BUCKET)
+    return storage_client(engine.store.address).bucket(BUCKET)
 
 
 def put(bucket: Any, name: str, content: bytes = b"content", retry: Any = None, **settings: Any) -> Any:
