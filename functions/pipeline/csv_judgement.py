@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pipeline.csv_amounts import CURRENCY_FIELD, commonest_currency
 from pipeline.csv_evidence import DayEvidence, Days, Marks, NumberEvidence, Numbers, judge_days, judge_numbers
 from pipeline.csv_fields import BoundColumn, parts_of
 from pipeline.csv_reading import Reading
@@ -41,6 +42,8 @@ def judge_values(
     if declared := form.get("number_dates"):
         orders.number_dates = {"": declared}
         orders.guesses = [guess for guess in orders.guesses if "1970" not in guess and "spreadsheet" not in guess]
+    signs: Mapping[str, str] = form.get("currency_signs", {})
+    currency, money_guesses = _currency(columns, samples, signs)
     ids, id_guesses = _numeric_ids(columns, samples, declared=form.get("numeric_ids", False))
     values = ValueFormat(
         decimal=marks.marks[""][0],
@@ -52,8 +55,9 @@ def judge_values(
         true_values=tuple(form.get("true_values", ())),
         false_values=tuple(form.get("false_values", ())),
         null_values=tuple(form.get("null_values", ())),
-        currency_marks=form.get("currency_marks", False) or any(column.pick == "currency_of" for column in columns),
-        currency_signs=form.get("currency_signs", {}),
+        currency_marks=form.get("currency_marks", bool(currency)) or any(column.pick == "currency_of" for column in columns),
+        currency_signs=signs,
+        currency=currency,
         spreadsheet_guards=form.get("spreadsheet_guards", False),
         numeric_ids=ids,
     )
@@ -68,7 +72,8 @@ def judge_values(
         open_fields = [*marks.unproven, *orders.unproven]
         if "date_order" not in form and orders.orders:
             open_fields += [field for field, evidence in days.items() if evidence.first is None]
-    guesses = _of_others((*marks.guesses, *orders.guesses, *id_guesses), open_fields)
+    declared_money = [] if "currency_marks" in form else money_guesses
+    guesses = _of_others((*marks.guesses, *orders.guesses, *id_guesses, *declared_money), open_fields)
     return replace(judged, guesses=(*reading.guesses, *guesses), undecided=tuple(open_fields))
 
 
@@ -109,6 +114,21 @@ def decide(reading: Reading, batches: Iterable[Batch], header: Sequence[str], na
     )
     problem = _conflict(name, decided, shown, found, orders) or _ambiguous(name, decided, shown, found, orders)
     return problem or decided
+
+
+def _currency(
+    columns: Sequence[BoundColumn], samples: Sequence[Sequence[str]], signs: Mapping[str, str]
+) -> tuple[str, list[str]]:
+    """The currency that the file's amounts name, with guesses; empty where they name none."""
+    amounts = [column for column in columns if column.type == "decimal"]
+    cells = [record[index] for column in amounts for record in samples for index in column.value_indexes]
+    found = commonest_currency((cell for cell in cells if cell and not cell.isdigit()), signs)
+    if found is None:
+        return "", []
+    named, cell = found
+    if any(column.field == CURRENCY_FIELD for column in columns):
+        return named, [f"amounts name their currency, as in '{cell}'"]
+    return named, [f"amounts are in {named}, as in '{cell}'; one in another currency is set aside"]
 
 
 def _numeric_ids(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any, cast
 
+from pipeline.csv_amounts import CURRENCY_FIELD, OneCurrency
 from pipeline.csv_columns import ColumnReader, column_reader
 from pipeline.csv_fields import BoundColumn, cell_converter, getter, parts_of
 from pipeline.csv_records import Batch
@@ -80,6 +81,7 @@ class RowConverter:
             self._memories.append(_Memory(convert) if convert else None)
             own = form.of(column.field)
             self._shortcuts.append(column_reader(column.type, own, convert) if convert and column.is_as_it_stands else None)
+        self._one_currency = OneCurrency(form.currency_signs, form.currency) if form.currency_marks else None
         self._getters = [getter(column) for column in columns]
         self._lists = {(column.indexes[0], column.separator) for column in columns if column.take_first and column.indexes}
         """Columns of which a field takes the first of several values."""
@@ -93,6 +95,8 @@ class RowConverter:
         cells = list(zip(*records, strict=True))
         values: list[Sequence[str | None]] = []
         bad: dict[int, tuple[str, BoundColumn]] = {}
+        amounts: list[tuple[BoundColumn, Sequence[str]]] = []
+        """Those that are more than digits and a mark."""
         plan = zip(self._columns, self._getters, self._memories, self._shortcuts, strict=True)
         for column, get, memory, shortcut in plan:
             plain_text = get(cells, len(records))
@@ -102,6 +106,8 @@ class RowConverter:
             elif memory is not None:
                 memory.failed = False
                 value = list(map(memory.__getitem__, plain_text))
+                if column.type == "decimal":
+                    amounts.append((column, plain_text))
                 if memory.failed:
                     for index, item in enumerate(value):
                         if item is None:
@@ -113,6 +119,10 @@ class RowConverter:
                     if item is not None and not item.strip():
                         bad.setdefault(index, ("missing_required", column))
             values.append(value)
+        if self._one_currency and amounts:
+            currencies = next((value for name, value in zip(self._fields, values, strict=True) if name == CURRENCY_FIELD), None)
+            for index, column in self._one_currency.contradicting(amounts, currencies):
+                bad.setdefault(index, ("mixed_currencies", column))
         extra = [*self._unknown_columns(cells, bad, out), *self._lists_kept(cells)]
         # Only rows that are set aside hold a None, and they are left out below.
         out.rows = rows = TextRows(self._fields, cast("list[Sequence[str]]", values), len(records), extra)

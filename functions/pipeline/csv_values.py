@@ -23,6 +23,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pipeline.csv_currency import CODES
 from pipeline.csv_dates import Unreadable as Unreadable
 from pipeline.csv_dates import number_or, read_date, read_timestamp
 
@@ -37,8 +38,9 @@ TRUE_WORDS = frozenset(
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0", "0.0", "off", "nein", "falsch", "non", "faux", "nee", "não"})
 _SPACES = " \u00a0\u202f\u2009"
 _GROUPING = {" ": f"[{_SPACES}]", "'": "['\u2019]"}
-_MARK = r"(?:[A-Z]{3}|[A-Z]{0,3}[$€£¥₹₩₺₽₴₫₱₪฿]|kr\.?|zł|Kč|Ft|lei|CHF|Fr\.)"
+_MARK = r"(?:[A-Za-z]{3}|[A-Z]{0,3}[$€£¥₹₩₺₽₴₫₱₪฿]|[Kk]r\.?|zł|Kč|Ft|Fr\.)"
 
+_MONEY_WORDS = CODES | {"LEI"}
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _SCIENTIFIC = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
 NUMERIC_ID = re.compile(r"[0-9]+\.0")
@@ -66,6 +68,8 @@ class ValueFormat:
     currency_marks: bool = False
     currency_signs: Mapping[str, str] = field(default_factory=dict)
     """What a sign that several currencies share means in this file: ``$`` to ``CAD``."""
+    currency: str = ""
+    """Code or sign that the amounts name in a file that has no field for it; an amount with another one is unreadable."""
     spreadsheet_guards: bool = False
     """Text protected from a spreadsheet (``'0123``, ``="0123"``) loses its protection in text columns too."""
     numeric_ids: tuple[str, ...] = ()
@@ -163,7 +167,7 @@ def decimal_reader(mark: str, thousands: str, currency_marks: bool) -> Converter
     # Groups of two are India's; the last group always has three digits.
     whole = rf"(?:[0-9]+|[0-9]{{1,3}}(?:{group}[0-9]{{2,3}})*{group}[0-9]{{3}})" if group else "[0-9]+"
     number = re.compile(rf"(?P<whole>{whole})?(?:{point}(?P<part>[0-9]*))?")
-    money = re.compile(rf"(?P<sign>-)?(?:{_MARK})?[{_SPACES}]?(?P<rest>.*?)[{_SPACES}]?(?:{_MARK})?", re.DOTALL)
+    money = re.compile(rf"(?P<sign>-)?(?P<before>{_MARK})?[{_SPACES}]?(?P<rest>.*?)[{_SPACES}]?(?P<after>{_MARK})?", re.DOTALL)
     digits = re.compile(r"[^0-9]")
 
     def read(text: str) -> str:
@@ -173,7 +177,7 @@ def decimal_reader(mark: str, thousands: str, currency_marks: bool) -> Converter
         negative = cell[0] == "(" and cell[-1] == ")"
         if negative:
             cell = cell[1:-1]
-        if currency_marks and (found := money.fullmatch(cell)):
+        if currency_marks and (found := money.fullmatch(cell)) and is_money(found["before"]) and is_money(found["after"]):
             cell = (found["sign"] or "") + found["rest"]
         if not negative and cell[:1] in ("-", "+"):
             negative = cell[0] == "-"
@@ -193,6 +197,11 @@ def decimal_reader(mark: str, thousands: str, currency_marks: bool) -> Converter
         return f"-{value}" if negative else value
 
     return read
+
+
+def is_money(mark: str | None) -> bool:
+    """Whether what stands beside a number is no other unit: of three letters, only codes of currencies are."""
+    return mark is None or not (len(mark) == 3 and mark.isalpha() and mark.isascii()) or mark.upper() in _MONEY_WORDS
 
 
 def _integer(read_decimal: Converter) -> Converter:
