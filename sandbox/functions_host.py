@@ -22,7 +22,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sandbox.clock import Clock
 from sandbox.front import HOP_BY_HOP, Answer, Check, Front, text
+from sandbox.instance_clock import HEADER as NOW_HEADER
 from sandbox.instances import Deployment, Instance, Zygote
 
 __all__ = ["Deployment", "FunctionsHost", "Pool"]
@@ -36,8 +38,11 @@ GRACE_SECONDS = 10.0
 class Pool:
     """The instances of one function, and the way of a request to one of them."""
 
-    def __init__(self, deployment: Deployment, zygote: Zygote, pending_seconds: float = PENDING_SECONDS) -> None:
+    def __init__(
+        self, deployment: Deployment, zygote: Zygote, pending_seconds: float = PENDING_SECONDS, clock: Clock | None = None
+    ) -> None:
         self.deployment = deployment
+        self._clock = clock or Clock()
         self._zygote = zygote
         self._pending_seconds = pending_seconds
         self._instances: list[Instance] = []
@@ -132,7 +137,10 @@ class Pool:
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in headers:
-                connection.putheader(name, value)
+                if name.lower() != NOW_HEADER.lower():
+                    connection.putheader(name, value)
+            if not self._clock.real:
+                connection.putheader(NOW_HEADER, self._clock.now().isoformat())
             connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
             response = connection.getresponse()
@@ -168,10 +176,11 @@ class FunctionsHost:
     """Every deployed function with its front.
 
     Requests that arrive before :meth:`open` wait at the door: so the fronts' addresses can be known before the world
-    that the functions need is there.
+    that the functions need is there. The instances live by ``clock`` (real time by default).
     """
 
-    def __init__(self, log_folder: Path, pending_seconds: float = PENDING_SECONDS) -> None:
+    def __init__(self, log_folder: Path, pending_seconds: float = PENDING_SECONDS, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         log_folder.mkdir(parents=True, exist_ok=True)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
         root = str(Path(__file__).resolve().parent.parent)
@@ -191,7 +200,7 @@ class FunctionsHost:
 
     def deploy(self, deployment: Deployment, *, port: int = 0, check: Check | None = None) -> Front:
         """Open the function's front and return it. ``port`` is a wish: another is taken when it is in use."""
-        pool = Pool(deployment, self.zygote, self._pending_seconds)
+        pool = Pool(deployment, self.zygote, self._pending_seconds, self._clock)
         self.pools[deployment.name] = pool
         return self.open_front(deployment.name, port=port, check=check)
 

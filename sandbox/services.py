@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sandbox import processes
+from sandbox.clock import Clock
 from sandbox.engines.bigquery_process import BigQueryProcess
 from sandbox.engines.pubsub import PubSubEngine
 from sandbox.engines.run_jobs import RunJobsEngine
@@ -32,15 +33,21 @@ class Engine(Protocol):
 class Services:
     """Engines in threads of this process, the warehouse in a process of its own.
 
-    ``time_scale`` scales Pub/Sub's back-off: a test of redeliveries need not wait ten seconds for each.
+    ``time_scale`` scales Pub/Sub's back-off alone; ``clock`` is whose time counts for back-off, deadlines, schedules and the
+    times of objects.
     """
 
-    def __init__(self, world: World, issuer: Issuer, run_job: RunJob, time_scale: float = 1.0) -> None:
+    def __init__(
+        self, world: World, issuer: Issuer, run_job: RunJob, time_scale: float = 1.0, clock: Clock | None = None
+    ) -> None:
         self._world = world
-        self.pubsub = PubSubEngine(world.engine("pubsub"), token=issuer.token, time_scale=time_scale)
-        self.storage = StorageEngine(world.engine("storage"), publisher=self.pubsub.publish)
+        clock = clock or Clock()
+        self.pubsub = PubSubEngine(world.engine("pubsub"), token=issuer.token, clock=clock, time_scale=time_scale)
+        self.storage = StorageEngine(world.engine("storage"), publisher=self.pubsub.publish, clock=clock)
         self.secret_manager = SecretManagerEngine(world.engine("secret-manager"))
-        self.scheduler = SchedulerEngine(world.engine("scheduler"), publish=self.pubsub.publish, token=issuer.token)
+        self.scheduler = SchedulerEngine(
+            world.engine("scheduler"), publish=self.pubsub.publish, token=issuer.token, clock=clock
+        )
         self.run_jobs = RunJobsEngine(world.engine("run-jobs"), run=run_job, jobs=[world.dbt_job])
         self.warehouse = warehouse_of(world)
         self._stops = contextlib.ExitStack()

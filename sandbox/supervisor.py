@@ -28,6 +28,7 @@ from google.cloud.bigquery.table import RowIterator
 from pipeline import contract as contracts
 from pipeline.contract import Contract
 from sandbox import landing, ledger, processes
+from sandbox.clock import Clock
 from sandbox.cloud import Cloud
 from sandbox.dbt_runner import DbtRunner
 from sandbox.engines.pubsub import PubSubEngine
@@ -60,6 +61,8 @@ class Supervisor:
     ``functions_env_overrides``: function name → variables added to its environment.
     ``timeouts``: function name → seconds, in the place of the deployed timeout.
     ``time_scale``: of Pub/Sub's back-off; 0.01 makes ten seconds a tenth of one.
+    ``clock``: the world's time, real by default. ``world.clock.advance(seconds)`` lets time pass at once, for the engines and
+    the functions; the warehouse and the dbt job keep the machine's time.
     ``dbt_command``: ``build``, or ``run`` to leave the tests out.
     """
 
@@ -80,6 +83,7 @@ class Supervisor:
         timeouts: Mapping[str, float] | None = None,
         max_instances: int = MAX_INSTANCES,
         time_scale: float = 1.0,
+        clock: Clock | None = None,
         dbt_command: str = "build",
         dbt_environment: Mapping[str, str] | None = None,
         contract: Contract | None = None,
@@ -98,6 +102,7 @@ class Supervisor:
         self._timeouts = timeouts or {}
         self._max_instances = max_instances
         self._time_scale = time_scale
+        self.clock = clock or Clock()
         self._dbt_command = dbt_command
         self._dbt_environment = dict(dbt_environment or {})
         self._source = functions_source
@@ -133,12 +138,12 @@ class Supervisor:
         world.logs.mkdir(parents=True, exist_ok=True)
         self.settings = world.read_settings() or self._wanted_settings
         self.issuer = Issuer.of(world.home)
-        self.host = FunctionsHost(world.logs)
+        self.host = FunctionsHost(world.logs, clock=self.clock)
         self.host.start()
         self._stops.callback(self.host.stop)
         # Fronts before engines: what Pub/Sub still has from yesterday is pushed at once, and waits at the fronts' doors.
         environments = self._open_fronts(last.urls if last else {})
-        self.services = Services(world, self.issuer, self._run_job, self._time_scale)
+        self.services = Services(world, self.issuer, self._run_job, self._time_scale, self.clock)
         self._stops.callback(self.services.stop)
         self.addresses = self.services.start()
         self._make_dbt()
@@ -148,6 +153,7 @@ class Supervisor:
             environment["PIPELINE_CONTROL_AUDIENCE"] = self.urls["control"]
             environment.update(self._overrides.get(name, {}))
         self.host.open()
+        self._stops.callback(self.clock.join(busy=lambda: self.host.in_flight > 0 or self.dbt.running))
         self.cloud = Cloud(world, self.addresses)
         self._stops.callback(self.cloud.close)
         self.made = provision(self.cloud, self.contract, self.urls)

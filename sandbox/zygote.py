@@ -140,6 +140,8 @@ def _become_instance(command: dict[str, Any], lifeline: int, events: int) -> NoR
         import functions_framework
         from werkzeug.serving import WSGIRequestHandler, make_server
 
+        from sandbox.instance_clock import InstanceClock
+
         class Quiet(WSGIRequestHandler):
             """The functions log their own steps; a line per request would only repeat the front's."""
 
@@ -147,7 +149,7 @@ def _become_instance(command: dict[str, Any], lifeline: int, events: int) -> NoR
                 pass
 
         app = functions_framework.create_app(target=command["target"], source=command["source"])  # type: ignore[no-untyped-call]
-        server = make_server("127.0.0.1", 0, app, threaded=command["threaded"], request_handler=Quiet)
+        server = make_server("127.0.0.1", 0, InstanceClock(app), threaded=command["threaded"], request_handler=Quiet)
         _say(events, "ready", id=command["id"], port=server.port)
         os.close(events)
         server.serve_forever()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox.clock import Clock
 from sandbox.engines.grpc_services import GrpcServer
 from sandbox.engines.outbound import TokenSource
 from sandbox.engines.pubsub_broker import Backlog, Broker, DeliveryRecord
@@ -21,8 +22,9 @@ class PubSubEngine:
 
     ``directory`` holds topics, subscriptions and unacknowledged messages; only one engine may use it at a time (raises
     :class:`~sandbox.engines.journal.JournalError`). ``token`` makes the bearer tokens of pushes with an OIDC token.
-    ``time_scale`` scales back-off and ``ack_deadline_scale`` ack deadlines, so that tests need not wait for 600 s; 1.0
-    is real time. ``max_pushes_in_flight`` is per subscription. ``port`` 0 takes a free one.
+    ``clock`` is whose time counts for back-off and deadlines (real time by default). ``time_scale`` scales back-off alone and
+    ``ack_deadline_scale`` ack deadlines alone; 1.0 is as set. ``max_pushes_in_flight`` is per subscription. ``port`` 0 takes a
+    free one.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class PubSubEngine:
         *,
         port: int = 0,
         token: TokenSource | None = None,
+        clock: Clock | None = None,
         time_scale: float = 1.0,
         ack_deadline_scale: float = 1.0,
         max_pushes_in_flight: int = 100,
@@ -38,6 +41,7 @@ class PubSubEngine:
         self._directory = directory
         self._port = port
         self._token = token
+        self._clock = clock or Clock()
         self._scales = (time_scale, ack_deadline_scale)
         self._max_pushes_in_flight = max_pushes_in_flight
         self._server: GrpcServer | None = None
@@ -58,7 +62,7 @@ class PubSubEngine:
     def start(self) -> str:
         """Opens the directory and serves it; returns the address, ``127.0.0.1:<port>``."""
         time_scale, ack_deadline_scale = self._scales
-        broker = Broker(self._directory, time_scale=time_scale, ack_deadline_scale=ack_deadline_scale)
+        broker = Broker(self._directory, clock=self._clock, time_scale=time_scale, ack_deadline_scale=ack_deadline_scale)
         server = GrpcServer(self._port)
         server.add([publisher_service(broker), SubscriberService(broker).service()])
         try:

@@ -8,10 +8,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sandbox.clock import Clock
 from sandbox.engines.grpc_services import already_exists, not_found
 from sandbox.engines.pubsub_faults import Faults
 from sandbox.engines.pubsub_journal import PubSubJournal, PubsubMessage
@@ -52,12 +53,13 @@ class Backlog:
 class Broker:
     """The state behind the Pub/Sub calls. Methods may be called from any thread.
 
-    ``time_scale`` stretches or shrinks back-off, ``ack_deadline_scale`` the subscriptions' ack deadlines (not the
-    extensions that a pull subscriber asks for); both may be changed at any time. ``changed`` is notified whenever
-    something may have become deliverable.
+    ``clock`` tells the time. ``time_scale`` stretches or shrinks back-off, ``ack_deadline_scale`` the subscriptions' ack
+    deadlines (not the extensions that a pull subscriber asks for); both may be changed at any time. ``changed`` is notified
+    whenever something may have become deliverable.
     """
 
-    def __init__(self, root: Path, *, time_scale: float = 1.0, ack_deadline_scale: float = 1.0) -> None:
+    def __init__(self, root: Path, *, clock: Clock, time_scale: float = 1.0, ack_deadline_scale: float = 1.0) -> None:
+        self.clock = clock
         self.time_scale = time_scale
         self.ack_deadline_scale = ack_deadline_scale
         self.faults = Faults()
@@ -142,7 +144,7 @@ class Broker:
                 message = PubsubMessage()
                 message.CopyFrom(given)
                 message.message_id = str(next(self._ids))
-                message.publish_time.GetCurrentTime()
+                message.publish_time.FromDatetime(self.clock.now())
                 identifiers.append(message.message_id)
                 if not queues:
                     continue  # nobody subscribes: Pub/Sub forgets it at once
@@ -155,7 +157,7 @@ class Broker:
 
     def _enqueue(self, queue: SubscriptionQueue, message: Any) -> None:
         for copy in range(self.faults.copies(queue.name, message)):
-            due = time.monotonic() + self.faults.delay_seconds(queue.name, message)
+            due = self.clock.seconds() + self.faults.delay_seconds(queue.name, message)
             queue.add(Delivery(message, is_copy=copy > 0), due)
 
     def take(self, queue: SubscriptionQueue, limit: int, lease_seconds: float | None = None) -> list[Delivery]:
@@ -165,14 +167,14 @@ class Broker:
                 lease_seconds = queue.settings.ack_deadline_seconds * self.ack_deadline_scale
             taken: list[Delivery] = []
             while len(taken) < limit:
-                found = queue.take(limit - len(taken), time.monotonic(), lease_seconds)
+                found = queue.take(limit - len(taken), self.clock.seconds(), lease_seconds)
                 if not found:
                     break
                 for delivery in found:
                     if self.faults.drops(queue.name, delivery.message):
                         self._finish(queue, [delivery.ack_id], "dropped", "by a fault")
                     else:
-                        self._handed_out[delivery.ack_id] = time.monotonic()
+                        self._handed_out[delivery.ack_id] = self.clock.seconds()
                         taken.append(delivery)
             return taken
 
@@ -190,7 +192,7 @@ class Broker:
         if identifiers and not queue.closed:
             self._journal.done(queue.name, identifiers)
         for delivery in released:
-            queue.finish(delivery, time.monotonic())
+            queue.finish(delivery, self.clock.seconds())
             self._note(queue, delivery, outcome, detail)
         self._journal.compact()
 
@@ -200,7 +202,7 @@ class Broker:
             if seconds <= 0:
                 self.fail(queue, ack_id, "nacked", "")
             elif delivery := queue.leased.get(ack_id):
-                delivery.leased_until = time.monotonic() + seconds
+                delivery.leased_until = self.clock.seconds() + seconds
                 self.changed.notify_all()
 
     def fail(self, queue: SubscriptionQueue, ack_id: str, outcome: str, detail: str) -> None:
@@ -220,7 +222,7 @@ class Broker:
                 self._journal.failed(queue.name, delivery.message.message_id, delivery.attempts)
             minimum, maximum = backoff_limits(queue.settings)
             backoff_seconds = min(maximum, minimum * 2 ** (min(delivery.attempts, 60) - 1)) * self.time_scale
-            queue.retry(delivery, time.monotonic() + (backoff_seconds or REDELIVERY_SECONDS))
+            queue.retry(delivery, self.clock.seconds() + (backoff_seconds or REDELIVERY_SECONDS))
             self.changed.notify_all()
 
     def _dead_letter(self, queue: SubscriptionQueue, delivery: Delivery) -> None:
@@ -235,7 +237,7 @@ class Broker:
         if not delivery.is_copy:
             self.publish(queue.settings.dead_letter_policy.dead_letter_topic, [letter])
             self._journal.done(queue.name, [source.message_id])
-        queue.finish(delivery, time.monotonic())
+        queue.finish(delivery, self.clock.seconds())
         self._note(queue, delivery, "dead-lettered", queue.settings.dead_letter_policy.dead_letter_topic)
         self.changed.notify_all()
 
@@ -252,10 +254,10 @@ class Broker:
             return {name: Backlog(queue.waiting, len(queue.leased)) for name, queue in self.queues.items()}
 
     def _note(self, queue: SubscriptionQueue, delivery: Delivery, outcome: str, detail: str) -> None:
-        now = time.monotonic()
+        now = self.clock.seconds()
         seconds = now - self._handed_out.pop(delivery.ack_id, now)
         identifier, attempt = delivery.message.message_id, delivery.attempts
-        self.log.append(DeliveryRecord(datetime.now(UTC), queue.name, identifier, attempt, outcome, detail, seconds))
+        self.log.append(DeliveryRecord(self.clock.now(), queue.name, identifier, attempt, outcome, detail, seconds))
 
 
 def _last(name: str) -> str:

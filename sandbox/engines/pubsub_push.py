@@ -6,7 +6,6 @@ import base64
 import http.client
 import json
 import threading
-import time
 from typing import Any
 
 from sandbox.engines.outbound import TokenSource, send
@@ -50,16 +49,18 @@ class Pusher:
 
     def start(self) -> None:
         """Begins to push, until the broker stops."""
+        self._leave = self._broker.clock.join(busy=self._busy, next_due=self._next_due)
         threading.Thread(target=self._run, name="pubsub-pusher", daemon=True).start()
 
     def _run(self) -> None:
         broker = self._broker
         with broker.changed:
             while not broker.stopping:
-                broker.expire(time.monotonic())
+                broker.expire(broker.clock.seconds())
                 for queue in list(broker.queues.values()):
                     self._dispatch(queue)
-                broker.changed.wait(self._wait_seconds())
+                broker.clock.wait(broker.changed, min(self._moments(), default=None))
+        self._leave()
 
     def _dispatch(self, queue: SubscriptionQueue) -> None:
         endpoint = queue.settings.push_config.push_endpoint
@@ -68,12 +69,13 @@ class Pusher:
             return
         for delivery in self._broker.take(queue, room):
             queue.pushes_in_flight += 1
-            deadline_seconds = delivery.leased_until - time.monotonic()
+            deadline_seconds = self._broker.clock.real_seconds(delivery.leased_until - self._broker.clock.seconds())
             threading.Thread(
                 target=self._push, args=(queue, delivery, delivery.ack_id, deadline_seconds), name="push", daemon=True
             ).start()
 
-    def _wait_seconds(self) -> float | None:
+    def _moments(self) -> list[float]:
+        """When there is something to do: leases end, pushes become due (broker's lock held)."""
         moments = []
         for queue in self._broker.queues.values():
             if (expiry := queue.next_expiry()) is not None:
@@ -81,7 +83,22 @@ class Pusher:
             pushes = queue.settings.push_config.push_endpoint and queue.pushes_in_flight < self._max_in_flight
             if pushes and (due := queue.next_due()) is not None:
                 moments.append(due)
-        return max(0.0, min(moments) - time.monotonic()) if moments else None
+        return moments
+
+    def _busy(self) -> bool:
+        """Whether a push is unanswered, or something is due and not begun."""
+        broker = self._broker
+        with broker.lock:
+            if broker.stopping:
+                return False
+            pushing = any(queue.pushes_in_flight for queue in broker.queues.values())
+            return pushing or min(self._moments(), default=float("inf")) <= broker.clock.seconds()
+
+    def _next_due(self, after: float) -> float | None:
+        """The first time after ``after`` at which a message or the end of a lease is due, pulled messages too."""
+        with self._broker.lock:
+            pulled = [due for queue in self._broker.queues.values() if (due := queue.next_due()) is not None]
+            return min((moment for moment in (*self._moments(), *pulled) if moment > after), default=None)
 
     def _push(self, queue: SubscriptionQueue, delivery: Delivery, ack_id: str, deadline_seconds: float) -> None:
         config = queue.settings.push_config

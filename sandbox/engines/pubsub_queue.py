@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One message on its way to one subscription. ``attempts`` counts deliveries; times are of ``time.monotonic``."""
+    """One message on its way to one subscription. ``attempts`` counts deliveries; times are the clock's seconds."""
 
     message: Any
     attempts: int = 0

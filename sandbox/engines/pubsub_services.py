@@ -149,8 +149,7 @@ class SubscriberService:
                 left = end - time.monotonic()
                 if taken or left <= 0 or queue.closed or broker.stopping or not context.is_active():
                     return taken
-                due = queue.next_due()
-                broker.changed.wait(left if due is None else max(0.0, min(left, due - time.monotonic())))
+                broker.clock.wait(broker.changed, queue.next_due(), real_seconds=left)
 
     def _received(self, queue: SubscriptionQueue, deliveries: Sequence[Delivery]) -> list[Any]:
         counts = bool(queue.settings.dead_letter_policy.dead_letter_topic)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import threading
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import grpc
 from google.cloud.scheduler_v1 import types
 
+from sandbox.clock import Clock
 from sandbox.engines import cron, outbound
 from sandbox.engines.grpc_services import (
     GrpcEngine,
@@ -52,8 +51,9 @@ class SchedulerEngine(GrpcEngine):
     """Jobs with a Pub/Sub or an HTTP target, fired by their cron schedule or by RunJob.
 
     ``publish`` delivers Pub/Sub targets; ``post`` makes HTTP calls (by default really), with bearer tokens from
-    ``token(service account, audience)``. Times that pass while no engine runs are not made up for. ``clock`` tells
-    the time (aware); ``ticking`` False fires by RunJob alone. Only one engine may use the directory at a time.
+    ``token(service account, audience)``. Times that pass while no engine runs are not made up for. ``clock`` tells the time
+    (by default the real one; of one that is simulated no time is left out); ``ticking`` False fires by RunJob alone. Only one
+    engine may use the directory at a time.
     """
 
     TICK_SECONDS = 0.5
@@ -67,16 +67,19 @@ class SchedulerEngine(GrpcEngine):
         token: outbound.TokenSource | None = None,
         port: int = 0,
         server: GrpcServer | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock | None = None,
         ticking: bool = True,
     ) -> None:
         super().__init__(port=port, server=server)
         self._directory = directory
         self._targets = Targets(publish, post, token)
-        self._clock = clock
+        self._clock = clock or Clock()
         self._ticking = ticking
         self._lock = threading.RLock()
-        self._stopping = threading.Event()
+        self._changed = threading.Condition(self._lock)
+        self._stopping = False
+        self._trying = 0  # executions under way, without those that pause before their next try
+        self._retries: list[float] = []  # when those go on
 
     def start(self) -> str:
         """Opens the directory, serves it and begins to tick; returns the address ``127.0.0.1:<port>``."""
@@ -89,18 +92,23 @@ class SchedulerEngine(GrpcEngine):
         except OSError:
             self._close()
             raise
+        self._leave = self._clock.join(busy=self._busy, next_due=self._next_due)
         if self._ticking:
             threading.Thread(target=self._tick, name="scheduler", daemon=True).start()
         return address
 
     def stop(self) -> None:
         """Stops ticking and serving and closes the directory; may be called again."""
-        self._stopping.set()
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
         super().stop()
         self._close()
 
     def _close(self) -> None:
         with self._lock:
+            if hasattr(self, "_leave"):
+                self._leave()
             if hasattr(self, "_directory_lock"):
                 self._jobs.close()
                 self._directory_lock.release()
@@ -135,9 +143,9 @@ class SchedulerEngine(GrpcEngine):
         self._jobs[job.name] = types.Job.to_json(job, indent=None)
         return job
 
-    def _with_next_time(self, job: Job) -> Job:
+    def _with_next_time(self, job: Job, passed: datetime | None = None) -> Job:
         if job.state == State.ENABLED:
-            job.schedule_time = cron.next_after(job.schedule, job.time_zone, self._clock())
+            job.schedule_time = cron.next_after(job.schedule, job.time_zone, passed or self._clock.now())
         else:
             job.schedule_time = None
         return job
@@ -149,7 +157,7 @@ class SchedulerEngine(GrpcEngine):
             if job.name in self._jobs:
                 raise already_exists(f"Job already exists: {job.name}")
             job.state = State.ENABLED
-            job.user_update_time = self._clock()
+            job.user_update_time = self._clock.now()
             return self._save(self._with_next_time(job))
 
     def _list(self, request: types.ListJobsRequest, context: grpc.ServicerContext) -> types.ListJobsResponse:
@@ -174,7 +182,7 @@ class SchedulerEngine(GrpcEngine):
                 elif not presence:
                     setattr(changed, path, getattr(given, path))
             _check(job, job.name.rpartition("/jobs/")[0])
-            job.user_update_time = self._clock()
+            job.user_update_time = self._clock.now()
             return self._save(self._with_next_time(job))
 
     def _delete(self, request: types.DeleteJobRequest, context: grpc.ServicerContext) -> None:
@@ -200,31 +208,64 @@ class SchedulerEngine(GrpcEngine):
 
     def fire(self, name: str) -> Job:
         """Runs a job now, in its own thread (RunJob); a paused one too. Raises NOT_FOUND."""
-        job = self._job(name)
+        with self._lock:
+            job = self._job(name)
+            self._trying += 1
         threading.Thread(target=self._run, args=(job,), name=f"fire-{name}", daemon=True).start()
         return job
 
     def _tick(self) -> None:
-        while not self._stopping.wait(self.TICK_SECONDS):
-            now = self._clock()
-            with self._lock:
-                if self._stopping.is_set():
-                    return
-                for name in self._jobs:
-                    job = self._job(name)
-                    if job.state == State.ENABLED and job.schedule_time and job.schedule_time <= now:
-                        self.fire(name)
-                        self._save(self._with_next_time(job))
+        with self._changed:
+            while not self._stopping:
+                now = self._clock.now()
+                for job in self._due(now):
+                    self.fire(job.name)
+                    # A laptop that wakes up makes up for nothing; a clock that was moved leaves nothing out.
+                    passed = max(now, job.schedule_time) if self._clock.real else job.schedule_time
+                    self._save(self._with_next_time(job, passed))
+                if not self._due(now):
+                    self._clock.wait(self._changed, self._next_due(self._clock.seconds()), real_seconds=self.TICK_SECONDS)
+
+    def _due(self, now: datetime) -> list[Job]:
+        """The jobs whose time has come, the earliest first (lock held)."""
+        jobs = [self._job(name) for name in self._jobs]
+        due = [job for job in jobs if job.state == State.ENABLED and job.schedule_time and job.schedule_time <= now]
+        return sorted(due, key=lambda job: (job.schedule_time, job.name))
+
+    def _busy(self) -> bool:
+        """Whether a job runs, or is due and does not yet."""
+        with self._lock:
+            if self._stopping:
+                return False
+            retrying = any(moment <= self._clock.seconds() for moment in self._retries)
+            return self._trying > 0 or retrying or (self._ticking and bool(self._due(self._clock.now())))
+
+    def _next_due(self, after: float) -> float | None:
+        """The first time after ``after`` (the clock's seconds) at which a job fires or is tried again."""
+        with self._lock:
+            times = list(self._retries)
+            if self._ticking and not self._stopping:
+                jobs = [self._job(name) for name in self._jobs]
+                times += [self._clock.seconds_at(job.schedule_time) for job in jobs if job.schedule_time]
+            return min((moment for moment in times if moment > after), default=None)
 
     def _run(self, job: Job) -> None:
         """One execution: the first try, and as many more as the retry settings allow."""
+        try:
+            code, message = self._attempts(job)
+            self._note_attempt(job.name, code, message)
+        finally:
+            with self._lock:
+                self._trying -= 1
+
+    def _attempts(self, job: Job) -> tuple[grpc.StatusCode, str]:
         retry = job.retry_config
         pause_seconds = seconds(retry.min_backoff_duration, 5.0)
-        end = time.monotonic() + (seconds(retry.max_retry_duration, 0.0) or float("inf"))
+        end = self._clock.seconds() + (seconds(retry.max_retry_duration, 0.0) or float("inf"))
         doublings = retry.max_doublings or 5
         for attempt in range(retry.retry_count + 1):
             if attempt:
-                if self._stopping.wait(pause_seconds) or time.monotonic() > end:
+                if not self._sleep(pause_seconds) or self._clock.seconds() > end:
                     break
                 if attempt <= doublings:
                     pause_seconds = min(pause_seconds * 2, seconds(retry.max_backoff_duration, 3600.0))
@@ -232,14 +273,26 @@ class SchedulerEngine(GrpcEngine):
             if code is grpc.StatusCode.OK:
                 break
             logger.warning("scheduler job %s failed: %s", job.name, message)
-        self._note_attempt(job.name, code, message)
+        return code, message
+
+    def _sleep(self, pause_seconds: float) -> bool:
+        """Wait before the next try; False when the engine stops meanwhile."""
+        with self._changed:
+            until = self._clock.seconds() + pause_seconds
+            self._retries.append(until)
+            self._trying -= 1
+            while not self._stopping and self._clock.seconds() < until:
+                self._clock.wait(self._changed, until)
+            self._trying += 1
+            self._retries.remove(until)
+            return not self._stopping
 
     def _note_attempt(self, name: str, code: grpc.StatusCode, message: str) -> None:
         with self._lock:
-            if self._stopping.is_set() or name not in self._jobs:
+            if self._stopping or name not in self._jobs:
                 return
             job = self._job(name)
-            job.last_attempt_time = self._clock()
+            job.last_attempt_time = self._clock.now()
             raw(job).status.code = code.value[0]
             raw(job).status.message = message
             self._save(job)

@@ -43,8 +43,8 @@ def send(call: HttpCall) -> int:
 
 
 def seconds(duration: Any, default: float) -> float:
-    """A duration of proto-plus (None or timedelta) in seconds."""
-    return duration.total_seconds() if isinstance(duration, timedelta) else default
+    """A duration of proto-plus in seconds; ``default`` when it is not set, which proto-plus shows as None or as zero."""
+    return duration.total_seconds() if isinstance(duration, timedelta) and duration else default
 
 
 class Targets:

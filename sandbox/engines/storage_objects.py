@@ -200,7 +200,7 @@ class ObjectStore(StoredState):
             old = self.find(bucket, name)
             conditions.check(parameters, old)
             # Microseconds, like Google's; strictly increasing even when the clock stands or steps back.
-            generation = str(max(self._generation + 1, time.time_ns() // 1000))
+            generation = str(max(self._generation + 1, int(self._clock.now().timestamp() * 1_000_000)))
             now = self._now()
             stored = {
                 "name": name,

@@ -11,11 +11,11 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from sandbox.clock import Clock
 from sandbox.engines import storage_notifications as notifications
 from sandbox.engines.journal import DirectoryLock, Journal, Record
 from sandbox.engines.storage_names import data_path
@@ -32,7 +32,8 @@ class StoredState:
     exists once its journal line is written; bytes without a line are what a dead process left, removed at the start.
     """
 
-    def __init__(self, root: Path, publisher: notifications.Publisher | None = None) -> None:
+    def __init__(self, root: Path, publisher: notifications.Publisher | None = None, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self._lock = threading.RLock()
         self._directory_lock = DirectoryLock(root)
         self.data_root = root / "objects"
@@ -44,7 +45,7 @@ class StoredState:
         self._configs: dict[str, dict[str, Resource]] = {}
         self._unpublished: dict[int, notifications.Announcement] = {}
         self._generation = 0
-        self._clock = ""
+        self._last_time = ""
         self._journal = Journal(root / "journal.jsonl")
         for record in self._journal.replay():
             self._apply(record)
@@ -91,7 +92,7 @@ class StoredState:
                         bisect.insort(names, name)
                     objects[name] = value
                     self._generation = max(self._generation, int(value["generation"]))
-                    self._clock = max(self._clock, value["updated"])
+                    self._last_time = max(self._last_time, value["updated"])
             case "config" if value is not None:
                 self._configs[bucket][record["id"]] = value
             case "config":
@@ -147,9 +148,9 @@ class StoredState:
 
     def _now(self) -> str:
         """Server time, RFC 3339 in milliseconds; never earlier than any time given before (lock held)."""
-        text = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._clock = max(self._clock, text)
-        return self._clock
+        text = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._last_time = max(self._last_time, text)
+        return self._last_time
 
     def resource(self, stored: Mapping[str, Any]) -> Resource:
         """The object resource as the API shows it: what is stored, with identity and links."""
@@ -166,7 +167,7 @@ class StoredState:
         }
 
     def _announcements(self, event_type: str, stored: Resource, extra: Mapping[str, str]) -> list[Record]:
-        event_time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        event_time = self._clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         out = []
         for config in self._configs[stored["bucket"]].values():
             made = notifications.message(config, event_type, self.resource(stored), event_time, extra)

@@ -60,7 +60,7 @@ class StormyWorld(Supervisor):
     def __init__(self, home: Path, *, real_dbt: bool = False, **options: Any) -> None:
         self.real_dbt = real_dbt
         self._patience_seconds = TRIAL_SECONDS * (10 if real_dbt else 1)
-        self.clock = home / "ahead"
+        self._ahead = home / "ahead"
         home.mkdir(parents=True, exist_ok=True)
         self._move_clock_to(0.0)
         self._lock = threading.Lock()
@@ -85,7 +85,7 @@ class StormyWorld(Supervisor):
     def _variables(self, function: str) -> dict[str, str]:
         wires = {variable: self.wires[function, service].address for service, variable in SERVICES.items()}
         folders = os.pathsep.join((str(FUNCTIONS_FOLDER), str(DOORS.parent)))
-        return {**wires, "MOVABLE_CLOCK": str(self.clock), "PYTHONPATH": folders}
+        return {**wires, "MOVABLE_CLOCK": str(self._ahead), "PYTHONPATH": folders}
 
     def start(self) -> Self:
         super().start()
@@ -110,7 +110,7 @@ class StormyWorld(Supervisor):
         environment = self.world.job_environment(self.contract, self.settings, self.addresses, "run")
         self.dbt = DbtRunner(
             self.world.home,
-            {**environment, "MOVABLE_CLOCK": str(self.clock)},
+            {**environment, "MOVABLE_CLOCK": str(self._ahead)},
             self.contract.jobs["dbt"].timeout_seconds,
             self.world.logs / "dbt.log",
             command=(str(DBT_PYTHON), str(DOORS.with_name("moved_clock.py"))),
@@ -304,13 +304,13 @@ class StormyWorld(Supervisor):
     # --- time -----------------------------------------------------------------------------------------------------
 
     def _move_clock_to(self, seconds: float) -> None:
-        draft = self.clock.with_suffix(".draft")
+        draft = self._ahead.with_suffix(".draft")
         draft.write_text(str(seconds))
-        draft.replace(self.clock)
+        draft.replace(self._ahead)
 
     def _pass(self, seconds: float) -> None:
         with self._lock:
-            self._move_clock_to(float(self.clock.read_text()) + seconds)
+            self._move_clock_to(float(self._ahead.read_text()) + seconds)
 
     def _wait_until_still(self) -> None:
         deadline = time.monotonic() + self._patience_seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud.scheduler_v1 import CloudSchedulerClient
 
+from sandbox.clock import Clock
 from sandbox.engines import cron
 from sandbox.engines.scheduler import HttpCall, SchedulerEngine
 
@@ -21,13 +22,14 @@ from .engine_clients import grpc_client
 PARENT = "projects/sandbox-project/locations/europe-west1"
 TOPIC = "projects/sandbox-project/topics/crm"
 WAIT_SECONDS = 10
+DAY_SECONDS = 24 * 3600.0
 
 
 class World:
     """An engine with a clock that stands until it is moved, and what its jobs have done."""
 
-    def __init__(self, directory: Path) -> None:
-        self.now = datetime(2026, 3, 1, 5, 10, tzinfo=UTC)
+    def __init__(self, directory: Path, start: datetime = datetime(2026, 3, 1, 5, 10, tzinfo=UTC)) -> None:
+        self.clock = Clock(start, scale=0)
         self.published: queue.Queue[tuple[str, bytes, Mapping[str, str]]] = queue.Queue()
         self.calls: queue.Queue[HttpCall] = queue.Queue()
         self.statuses: list[int] = []
@@ -36,9 +38,8 @@ class World:
             publish=lambda topic, data, attributes: self.published.put((topic, data, attributes)),
             post=self.post,
             token=lambda account, audience: f"token of {account} for {audience}",
-            clock=lambda: self.now,
+            clock=self.clock,
         )
-        self.engine.TICK_SECONDS = 0.01
         self.client = grpc_client(CloudSchedulerClient, self.engine.start())
 
     def post(self, call: HttpCall) -> int:
@@ -74,7 +75,7 @@ def test_a_job_fires_when_its_time_comes_and_not_before(world: World) -> None:
     assert job.schedule_time == datetime(2026, 3, 1, 5, 15, tzinfo=UTC)
     with pytest.raises(queue.Empty):
         world.published.get(timeout=0.2)
-    world.now += timedelta(minutes=5)
+    world.clock.advance(5 * 60)
     assert world.published.get(timeout=WAIT_SECONDS) == (TOPIC, b"{}", {})
     with pytest.raises(queue.Empty):  # once, not at every tick of that minute
         world.published.get(timeout=0.2)
@@ -116,6 +117,7 @@ def test_a_failed_call_is_tried_again_as_often_as_the_job_says(world: World) -> 
     retry = {"retry_count": 2, "min_backoff_duration": {"nanos": 1_000_000}}
     world.create("sweep", **http_target(), retry_config=retry)
     world.engine.fire(f"{PARENT}/jobs/sweep")
+    world.clock.advance(1)
     assert wait_for_attempt(world, "sweep").status.code == 13
     assert world.calls.qsize() == 3
 
@@ -133,11 +135,11 @@ def test_without_retries_a_failure_stands(world: World) -> None:
 def test_a_paused_job_does_not_tick_and_goes_on_when_resumed(world: World) -> None:
     world.create("daily")
     assert world.client.pause_job(name=f"{PARENT}/jobs/daily").state.name == "PAUSED"
-    world.now += timedelta(days=1)
+    world.clock.advance(DAY_SECONDS)
     with pytest.raises(queue.Empty):
         world.published.get(timeout=0.2)
     world.client.resume_job(name=f"{PARENT}/jobs/daily")
-    world.now += timedelta(days=1)
+    world.clock.advance(DAY_SECONDS)
     assert world.published.get(timeout=WAIT_SECONDS)[0] == TOPIC
 
 
@@ -179,12 +181,8 @@ def test_jobs_are_there_after_a_restart_and_the_past_is_not_made_up_for(tmp_path
     world = World(tmp_path)
     world.create("daily")
     world.engine.stop()
-    late = World(tmp_path)
+    late = World(tmp_path, datetime(2026, 3, 5, 12, 0, tzinfo=UTC))
     try:
-        late.engine.stop()
-        late.now = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
-        late.engine = SchedulerEngine(tmp_path, publish=lambda *message: late.published.put(message), clock=lambda: late.now)
-        late.client = grpc_client(CloudSchedulerClient, late.engine.start())
         assert late.job("daily").schedule_time == datetime(2026, 3, 6, 5, 15, tzinfo=UTC)
         assert late.published.empty()
     finally:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import flask
@@ -51,3 +52,18 @@ def vanish(_: flask.Request) -> str:
 def receive(event: CloudEvent) -> None:
     """Print the message of a Pub/Sub push."""
     print(json.dumps({"severity": "INFO", "type": event["type"], "data": event.data["message"]["data"]}), flush=True)
+
+
+@functions_framework.http
+def tell_time(request: flask.Request) -> dict[str, object]:
+    """What the function's clocks show; ``seconds`` (optional) later."""
+    began = time.monotonic()
+    time.sleep(float(request.args.get("seconds", 0)))
+    return {
+        "pid": os.getpid(),
+        "now": datetime.now(UTC).isoformat(),
+        "time": time.time(),
+        "monotonic": time.monotonic(),
+        "took": time.monotonic() - began,
+        "headers": [name for name, _ in request.headers],
+    }
