@@ -232,6 +232,7 @@ def test_an_order_of_shopify_is_its_first_row() -> None:
     (page,) = pages(data)
     assert page.rows[0] == {
         "order_id": "#1001",
+        "contact_email": "ann@example.com",
         "order_at": "2024-03-11T04:30:00Z",
         "amount": "34.90",
         "currency": "EUR",
