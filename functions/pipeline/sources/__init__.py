@@ -1,6 +1,6 @@
 """The rule that every source obeys, and how a source is found by name.
 
-A source is one module of this package, the only place that knows its API. It offers two functions:
+A source is one module of this package (or one folder of modules), the only place that knows its API. It offers two functions:
 
 ``discover(ask, source, accounts)``
     For streams whose window is *files*: which slices does this ask make? Yields :class:`PlannedSlice`. Beside it,

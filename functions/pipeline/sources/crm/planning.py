@@ -1,16 +1,9 @@
-"""The source ``crm``: delimited text files that people and exports drop into the landing bucket.
-
-``discover`` looks at the first bytes of each file and freezes how it is to be read; ``fetch`` copies its bytes to bronze and
-yields its rows. A file's identity is its content: under another name or in another run it is not loaded again, unless other
-content came between (``arrivals``). A file that cannot be placed is a slice too, one that is rejected with the reason: nothing
-that was dropped goes unnoticed.
-"""
+"""Which slices the dropped files make: each is looked at, and how it is to be read is frozen into its slice's request."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, date
 from pathlib import PurePosixPath
@@ -19,24 +12,16 @@ from typing import TYPE_CHECKING, Any
 from pipeline import clients, names, originals, presets, state
 from pipeline.contract import Source
 from pipeline.csv_head import HEAD_BYTES, look
-from pipeline.csv_judgement import decide
 from pipeline.csv_reading import Reading
-from pipeline.csv_records import Batch, RecordReader
-from pipeline.csv_refusals import FILE_SET_ASIDE, UNRECOGNISED, Examined, Known, Problem
-from pipeline.csv_rows import RowConverter
-from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines
-from pipeline.csv_values import ValueFormat
-from pipeline.errors import Rejected, Retryable
+from pipeline.csv_refusals import UNRECOGNISED, Examined, Known, Problem
 from pipeline.presets import Preset
-from pipeline.sources import Account, Ask, Page, PlannedSlice, Task
+from pipeline.sources import Account, Ask, PlannedSlice
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-PAGE_ROWS = 5_000
-DOWNLOAD_CHUNK_BYTES = 4 * 1024 * 1024
 TRANSFER_SECONDS = 60
-"""For one request; a whole file takes as many as it needs."""
+"""For one request."""
 DATA_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".ssv", ".txt")
 """Each may be followed by ``.gz``. A file with another one is rejected by its name."""
 IGNORED_NAMES = frozenset({"readme.md", "readme.txt", "presets.yaml", "presets.yml", "thumbs.db", "desktop.ini"})
@@ -49,9 +34,6 @@ def is_ignored(name: str) -> bool:
     """Whether an object of the landing bucket is no data by its name: a folder, a hidden file, one of IGNORED_NAMES."""
     path = PurePosixPath(name)
     return name.endswith("/") or path.name.casefold() in IGNORED_NAMES or any(part.startswith(".") for part in path.parts)
-
-
-# --- discover --------------------------------------------------------------------------------------------------------
 
 
 def discover(ask: Ask, source: Source, accounts: Sequence[Account]) -> Iterable[PlannedSlice]:
@@ -191,113 +173,3 @@ def _piece(blob: Blob, start: int) -> bytes:
     end = start + HEAD_BYTES - 1
     piece: bytes = blob.download_as_bytes(start=start, end=end, raw_download=True, checksum=None, timeout=TRANSFER_SECONDS)
     return piece
-
-
-# --- fetch -----------------------------------------------------------------------------------------------------------
-
-
-def fetch(task: Task) -> Iterator[Page]:
-    """Pages of one file. The cursor counts the records that were read, whatever became of them."""
-    if reject := task.request.get("reject"):
-        raise Rejected(reject["message"], next_step=reject["next_step"], kind=reject["kind"])
-    file = task.request["file"]
-    reading = Reading.from_json(task.request["preset"])
-    cursor = task.cursor or {"rows": 0, **_original(task, file, reading)}
-    reading = replace(reading, encoding=cursor["encoding"], guesses=tuple(cursor["guesses"]))
-    if "values" in cursor:
-        reading = replace(reading, values=ValueFormat.from_json(cursor["values"]), undecided=())
-    kept = originals.object_name(task.source.name, cursor["sha256"], file["name"])
-    blob = clients.bronze_bucket().blob(kept)
-    facts = {
-        "file_name": file["name"],
-        "file_sha256": cursor["sha256"],
-        "file_at": file["updated"],
-        "file_object": kept,
-        "preset": reading.preset,
-        "encoding": reading.encoding,
-        "delimiter": reading.dialect.delimiter,
-        "guesses": list(reading.guesses),
-    }
-    with _opened(blob, file["name"]) as stream:
-        yield from pages_of(stream, reading, cursor, facts)
-
-
-@contextmanager
-def _opened(blob: Blob, name: str) -> Iterator[Readable]:
-    """The bytes of a kept file. Raises :class:`Rejected`, naming it, when they turn out to be no text while they are read."""
-    with blob.open("rb", chunk_size=DOWNLOAD_CHUNK_BYTES, raw_download=True, timeout=TRANSFER_SECONDS) as stream:
-        try:
-            yield stream
-        except NotRows as error:
-            raise Rejected(
-                f"{name} is not a table of text to its end: {error}",
-                next_step="Check whether its upload was complete, and drop it again.",
-                kind=FILE_SET_ASIDE,
-            ) from error
-
-
-def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
-    """What the cursor carries on from page to page: the file's identity, and what only the whole file shows of its writing.
-
-    Raises :class:`Rejected` for a file that leaves open to its end how it writes a column.
-    """
-    kept = originals.keep(task, file, gzip=reading.gzip)
-    better = kept.better_encoding if reading.encoding == "utf-8" and not reading.encoding_declared else None
-    if better:
-        reading = replace(reading, encoding=better.name, guesses=(*reading.guesses, *filter(None, [better.guess])))
-    values = {}
-    if reading.undecided:
-        blob = clients.bronze_bucket().blob(originals.object_name(task.source.name, kept.sha256, file["name"]))
-        with _opened(blob, file["name"]) as stream:
-            decided = decided_of(stream, reading, file["name"])
-        if isinstance(decided, Problem):
-            raise Rejected(decided.message, next_step=decided.next_step, kind=decided.kind)
-        reading, values = decided, {"values": asdict(decided.values)}
-    return {"sha256": kept.sha256, "encoding": reading.encoding, "guesses": list(reading.guesses), **values}
-
-
-def decided_of(stream: Readable, reading: Reading, name: str) -> Reading | Problem:
-    """``reading`` with its undecided columns decided by all the bytes of the file, or why the file is set aside."""
-    reader = _reader(stream, reading)
-    batches = iter(lambda: reader.read(PAGE_ROWS), Batch())
-    return decide(reading, batches, reader.header, name)
-
-
-def _reader(stream: Readable, reading: Reading) -> RecordReader:
-    return reading.reader(TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding))
-
-
-def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Page]:
-    """Pages of a file's bytes as ``reading`` says, after as many records as ``cursor["rows"]`` counts.
-
-    Raises :class:`~pipeline.csv_text.NotRows` where the bytes turn out to be no text.
-    """
-    reader = _reader(stream, reading)
-    names, columns, unknown = reading.bind(reader.header)
-    facts = {**facts, **reading.mapping(reader.header)}
-    converter = RowConverter(names, columns, unknown, reading.values, reading.dialect.delimiter)
-    done: int = cursor["rows"]
-    before = 0 if done else reading.header_line - 1
-    skipped = 0
-    while skipped < done:
-        batch = reader.read(min(PAGE_ROWS, done - skipped))
-        if not batch.taken:
-            raise Retryable(f"the file ended after {skipped} records, {done} were read before")
-        skipped += batch.taken
-    batch = reader.read(PAGE_ROWS)
-    while True:
-        following = reader.read(PAGE_ROWS)  # one ahead, to know the last page for what it is
-        done += batch.taken
-        converted = converter.convert(batch)
-        yield Page(
-            rows=converted.rows,
-            lines=converted.lines,
-            aside=batch.aside + converted.aside,
-            cursor={**cursor, "rows": done} if following.taken else None,
-            non_rows=batch.non_rows + before,
-            facts=facts,
-            unknown_fields=converted.unknown_fields,
-        )
-        if not following.taken:
-            return
-        batch, before = following, 0

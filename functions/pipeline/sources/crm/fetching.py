@@ -1,0 +1,134 @@
+"""The rows of one dropped file, page by page, from the copy of its bytes in bronze."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline import clients, originals
+from pipeline.csv_judgement import decide
+from pipeline.csv_reading import Reading
+from pipeline.csv_records import Batch, RecordReader
+from pipeline.csv_refusals import FILE_SET_ASIDE, Problem
+from pipeline.csv_rows import RowConverter
+from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines
+from pipeline.csv_values import ValueFormat
+from pipeline.errors import Rejected, Retryable
+from pipeline.sources import Page, Task
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
+
+PAGE_ROWS = 5_000
+DOWNLOAD_CHUNK_BYTES = 4 * 1024 * 1024
+TRANSFER_SECONDS = 60
+"""For one request; a whole file takes as many as it needs."""
+
+
+def fetch(task: Task) -> Iterator[Page]:
+    """Pages of one file. The cursor counts the records that were read, whatever became of them."""
+    if reject := task.request.get("reject"):
+        raise Rejected(reject["message"], next_step=reject["next_step"], kind=reject["kind"])
+    file = task.request["file"]
+    reading = Reading.from_json(task.request["preset"])
+    cursor = task.cursor or {"rows": 0, **_original(task, file, reading)}
+    reading = replace(reading, encoding=cursor["encoding"], guesses=tuple(cursor["guesses"]))
+    if "values" in cursor:
+        reading = replace(reading, values=ValueFormat.from_json(cursor["values"]), undecided=())
+    kept = originals.object_name(task.source.name, cursor["sha256"], file["name"])
+    blob = clients.bronze_bucket().blob(kept)
+    facts = {
+        "file_name": file["name"],
+        "file_sha256": cursor["sha256"],
+        "file_at": file["updated"],
+        "file_object": kept,
+        "preset": reading.preset,
+        "encoding": reading.encoding,
+        "delimiter": reading.dialect.delimiter,
+        "guesses": list(reading.guesses),
+    }
+    with _opened(blob, file["name"]) as stream:
+        yield from pages_of(stream, reading, cursor, facts)
+
+
+@contextmanager
+def _opened(blob: Blob, name: str) -> Iterator[Readable]:
+    """The bytes of a kept file. Raises :class:`Rejected`, naming it, when they turn out to be no text while they are read."""
+    with blob.open("rb", chunk_size=DOWNLOAD_CHUNK_BYTES, raw_download=True, timeout=TRANSFER_SECONDS) as stream:
+        try:
+            yield stream
+        except NotRows as error:
+            raise Rejected(
+                f"{name} is not a table of text to its end: {error}",
+                next_step="Check whether its upload was complete, and drop it again.",
+                kind=FILE_SET_ASIDE,
+            ) from error
+
+
+def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
+    """What the cursor carries on from page to page: the file's identity, and what only the whole file shows of its writing.
+
+    Raises :class:`Rejected` for a file that leaves open to its end how it writes a column.
+    """
+    kept = originals.keep(task, file, gzip=reading.gzip)
+    better = kept.better_encoding if reading.encoding == "utf-8" and not reading.encoding_declared else None
+    if better:
+        reading = replace(reading, encoding=better.name, guesses=(*reading.guesses, *filter(None, [better.guess])))
+    values = {}
+    if reading.undecided:
+        blob = clients.bronze_bucket().blob(originals.object_name(task.source.name, kept.sha256, file["name"]))
+        with _opened(blob, file["name"]) as stream:
+            decided = decided_of(stream, reading, file["name"])
+        if isinstance(decided, Problem):
+            raise Rejected(decided.message, next_step=decided.next_step, kind=decided.kind)
+        reading, values = decided, {"values": asdict(decided.values)}
+    return {"sha256": kept.sha256, "encoding": reading.encoding, "guesses": list(reading.guesses), **values}
+
+
+def decided_of(stream: Readable, reading: Reading, name: str) -> Reading | Problem:
+    """``reading`` with its undecided columns decided by all the bytes of the file, or why the file is set aside."""
+    reader = _reader(stream, reading)
+    batches = iter(lambda: reader.read(PAGE_ROWS), Batch())
+    return decide(reading, batches, reader.header, name)
+
+
+def _reader(stream: Readable, reading: Reading) -> RecordReader:
+    return reading.reader(TextLines(Gunzip(stream) if reading.gzip else stream, reading.encoding))
+
+
+def pages_of(stream: Readable, reading: Reading, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Page]:
+    """Pages of a file's bytes as ``reading`` says, after as many records as ``cursor["rows"]`` counts.
+
+    Raises :class:`~pipeline.csv_text.NotRows` where the bytes turn out to be no text.
+    """
+    reader = _reader(stream, reading)
+    names, columns, unknown = reading.bind(reader.header)
+    facts = {**facts, **reading.mapping(reader.header)}
+    converter = RowConverter(names, columns, unknown, reading.values, reading.dialect.delimiter)
+    done: int = cursor["rows"]
+    before = 0 if done else reading.header_line - 1
+    skipped = 0
+    while skipped < done:
+        batch = reader.read(min(PAGE_ROWS, done - skipped))
+        if not batch.taken:
+            raise Retryable(f"the file ended after {skipped} records, {done} were read before")
+        skipped += batch.taken
+    batch = reader.read(PAGE_ROWS)
+    while True:
+        following = reader.read(PAGE_ROWS)  # one ahead, to know the last page for what it is
+        done += batch.taken
+        converted = converter.convert(batch)
+        yield Page(
+            rows=converted.rows,
+            lines=converted.lines,
+            aside=batch.aside + converted.aside,
+            cursor={**cursor, "rows": done} if following.taken else None,
+            non_rows=batch.non_rows + before,
+            facts=facts,
+            unknown_fields=converted.unknown_fields,
+        )
+        if not following.taken:
+            return
+        batch, before = following, 0
