@@ -25,7 +25,7 @@ from pipeline import clients, names, slices, sources, state
 from pipeline.sources import Task
 from pipeline.state import Conflict, Stored
 
-Claim = Literal["mine", "loaded_elsewhere", "in_flight_elsewhere"]
+Verdict = Literal["mine", "loaded_elsewhere", "in_flight_elsewhere"]
 Standing = Literal["counts", "in_flight", "does_not_count"]
 _TRIES = 5
 
@@ -64,6 +64,14 @@ class Arrival:
         return self.sha256 == other.sha256 and self.mode == other.mode and self.window == other.window
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whether a slice is the one that loads its content. ``waits_for``: the slice (``<run>/<slice>``) on which that hangs."""
+
+    verdict: Verdict
+    waits_for: str | None = None
+
+
 def shown_name(file: Mapping[str, Any]) -> str:
     """A landing object's name; of a member of an archive, the archive's name and its own: ``export.zip/orders.csv``."""
     return f"{file['name']}/{file['member']}" if file.get("member") else str(file["name"])
@@ -94,24 +102,28 @@ def claim(task: Task, sha256: str) -> Claim:
         owner = state.read(name)
         if owner is None:
             if state.create(name, ids) is not None:
-                return "mine"
+                return Claim("mine")
             continue
         if owner.data["slice_id"] == task.slice_id:
-            return "mine"
+            return Claim("mine")
         holder = _standing(owner.data, me)
         if holder == "in_flight":
-            return "in_flight_elsewhere"
+            return _waits_for(owner.data)
         loaded = owner.data if holder == "counts" else owner.data.get("loaded")
         if loaded is not None and _standing(loaded, me) == "counts":
-            verdict = _judge(me, task, file)
-            if verdict != "mine":
-                return verdict
+            judged = _judge(me, task, file)
+            if judged.verdict != "mine":
+                return judged
         try:
             state.replace(owner, {**ids, "loaded": loaded and {name: loaded[name] for name in ids}})
         except Conflict:
             continue
-        return "mine"
-    return "in_flight_elsewhere"
+        return Claim("mine")
+    return Claim("in_flight_elsewhere")
+
+
+def _waits_for(ids: Mapping[str, str]) -> Claim:
+    return Claim("in_flight_elsewhere", f"{ids['run_id']}/{ids['slice_id']}")
 
 
 def _judge(me: Arrival, task: Task, file: Mapping[str, Any]) -> Claim:
@@ -121,18 +133,18 @@ def _judge(me: Arrival, task: Task, file: Mapping[str, Any]) -> Claim:
         if other.key > me.key and other.concerns(me):
             standing = _standing(other.metadata, me)
             if standing == "in_flight":
-                return "in_flight_elsewhere"
+                return _waits_for(other.metadata)
             if standing == "counts":
                 before = other
                 break
     if before is None and me.mode == "upsert":
-        return "loaded_elsewhere"  # a copy under a new name
+        return Claim("loaded_elsewhere")  # a copy under a new name
     if before is not None and before.says_the_same(me):
         if me.mode != "upsert" and _unplanned_between(before, me, task, file):
-            return "in_flight_elsewhere"
-        return "loaded_elsewhere"
+            return Claim("in_flight_elsewhere")
+        return Claim("loaded_elsewhere")
     after = _nearest_after(me)
-    return "loaded_elsewhere" if after is not None and after.says_the_same(me) else "mine"
+    return Claim("loaded_elsewhere" if after is not None and after.says_the_same(me) else "mine")
 
 
 def _nearest_after(me: Arrival) -> Arrival | None:

@@ -15,6 +15,8 @@ Only the door (``events.door``) catches ``Exception``; everything else catches w
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PipelineError(Exception):
     """Whatever this pipeline raises on purpose."""
@@ -31,10 +33,14 @@ class LeaseLost(Retryable):
 class Wait(PipelineError):
     """The slice must not go on before ``seconds`` from now (a report is not ready, a quota is spent, an owner is at work)."""
 
-    def __init__(self, seconds: float, reason: str) -> None:
+    def __init__(self, seconds: float, reason: str, *, waits_for: str | None = None, cursor: Any = None) -> None:
         super().__init__(f"wait {seconds:g} s: {reason}")
         self.seconds = seconds
         self.reason = reason
+        self.waits_for = waits_for
+        """``<run>/<slice>`` at whose end the wait is over, if that comes before the seconds are."""
+        self.cursor = cursor
+        """Comes back as ``task.cursor``, before any page: what was found out already and need not be found out again."""
 
 
 class Skip(PipelineError):

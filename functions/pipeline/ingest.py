@@ -109,7 +109,8 @@ def _work(piece: Slice, started: float) -> None:
     except LeaseLost:
         raise
     except Wait as wait:
-        extraction.sleep(wait.seconds, wait.reason, attempts=0)
+        extraction.cursor = wait.cursor or extraction.cursor
+        extraction.sleep(wait.seconds, wait.reason, attempts=0, waits_for=wait.waits_for)
     except Skip as skip:
         error = {"kind": "skipped", "message": str(skip), "next_step": ""}
         piece.checkpoint(extraction.token, status="skipped", error=error, lease_until=None)
@@ -168,10 +169,13 @@ class Extraction:
             said |= {"rows": manifest["rows"], "aside": manifest["aside"], "bytes": manifest["bytes"]}
         _set_extracted(self.piece, manifest)
 
-    def sleep(self, seconds: float, reason: str, attempts: int | None = None) -> None:
-        """Keep what is safe, and let the sweeper wake the slice later. No instance waits."""
+    def sleep(self, seconds: float, reason: str, attempts: int | None = None, waits_for: str | None = None) -> None:
+        """Keep what is safe, and let the sweeper wake the slice later. No instance waits.
+
+        ``waits_for``: a slice at whose end this one may go on at once (see ``runs.release``).
+        """
         until = (clock.now() + timedelta(seconds=seconds)).isoformat()
-        more: dict[str, Any] = {} if attempts is None else {"attempts": attempts}
+        more: dict[str, Any] = {"waits_for": waits_for} | ({} if attempts is None else {"attempts": attempts})
         if self.cursor is not None and not self.torn:
             self.writer.flush()
             more["checkpoint"] = self._checkpoint()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +20,28 @@ if TYPE_CHECKING:
 
 TRANSFER_SECONDS = 60
 """For one request; a whole file takes as many as it needs."""
-OWNER_WAIT_SECONDS = 60
+OWNER_WAIT_SECONDS = 20
+"""At most, before a slice asks again whether bytes that another one is reading are its own to load. Its end tells sooner."""
 INFLATE_BYTES = 1024 * 1024
 """Decompressed at a time: a few stored bytes may hold thousands of times as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A file in bronze. ``better_encoding``: what it is in, if a head of plain ASCII was taken for UTF-8 and it is not."""
+    """What one reading of all the bytes of a file tells."""
 
     sha256: str
+    """Of the bytes as they are stored."""
+    content_sha256: str
+    """Of what they hold. An export compressed anew differs in its bytes and is the same file to its readers."""
     better_encoding: Encoding | None
+    """What it is in, if a head of plain ASCII was taken for UTF-8 and it is not."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Original:
+        """What ``asdict`` made of it, from a checkpoint."""
+        better = value["better_encoding"]
+        return cls(value["sha256"], value["content_sha256"], Encoding(**better) if better else None)
 
 
 def object_name(source: str, sha256: str, landing_name: str) -> str:
@@ -42,25 +53,32 @@ def keep(task: Task, file: Mapping[str, Any], *, gzip: bool) -> Original:
     """Establish whose bytes these are, and copy them to bronze; a redelivery finds both done.
 
     ``file`` names ``bucket``, ``name`` and ``generation`` in landing. Raises :class:`Skip` for bytes that another slice has
-    loaded, :class:`Wait` while another slice is at work on them, :class:`Rejected` when the object was replaced or deleted.
+    loaded, :class:`Wait` while another slice is at work on them (its cursor saves reading them again), :class:`Rejected` when
+    the object was replaced or deleted.
     """
     from google.api_core.exceptions import NotFound
 
     landing = clients.storage().bucket(file["bucket"]).blob(file["name"], generation=int(file["generation"]))
-    watch = _Watch(gzip=gzip)
     try:
-        landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
-        sha256 = watch.sha256.hexdigest()
-        owner = arrivals.claim(task, watch.content_sha256())
-        if owner == "loaded_elsewhere":
-            raise Skip(f"{file['name']}: the same bytes (sha256 {sha256}) were loaded before, and nothing else came between")
-        if owner == "in_flight_elsewhere":
-            raise Wait(OWNER_WAIT_SECONDS, f"{file['name']}: another slice is loading the same bytes")
-        _copy(landing, clients.bronze_bucket().blob(object_name(task.source.name, sha256, file["name"])))
+        original = Original.from_json(task.cursor["read"]) if task.cursor else _read(landing, gzip=gzip)
+        claim = arrivals.claim(task, original.content_sha256)
+        if claim.verdict == "loaded_elsewhere":
+            same = f"the same bytes (sha256 {original.sha256}) were loaded before, and nothing else came between"
+            raise Skip(f"{file['name']}: {same}")
+        if claim.verdict == "in_flight_elsewhere":
+            reason = f"{file['name']}: another slice decides whether its bytes are loaded already"
+            raise Wait(OWNER_WAIT_SECONDS, reason, waits_for=claim.waits_for, cursor={"read": asdict(original)})
+        _copy(landing, clients.bronze_bucket().blob(object_name(task.source.name, original.sha256, file["name"])))
     except NotFound:
         problem = gone(file["name"])
         raise Rejected(problem.message, next_step=problem.next_step, kind=problem.kind) from None
-    return Original(sha256, watch.evidence.verdict())
+    return original
+
+
+def _read(landing: Blob, *, gzip: bool) -> Original:
+    watch = _Watch(gzip=gzip)
+    landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
+    return Original(watch.sha256.hexdigest(), watch.content_sha256(), watch.evidence.verdict())
 
 
 def gone(name: str) -> Problem:
@@ -104,7 +122,7 @@ class _Watch:
         return len(data)
 
     def content_sha256(self) -> str:
-        """Of what the file holds. An export compressed anew differs in its bytes and is the same file to its readers."""
+        """Of what the file holds."""
         return self._content.hexdigest()
 
     def _feed_inflated(self, data: bytes) -> None:

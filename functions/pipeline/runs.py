@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -26,7 +27,8 @@ def reopen(run: str) -> None:
 
 
 def release(source: str, parallel_slices: int) -> int:
-    """Publish planned slices of a source's open runs, oldest run first, while fewer than ``parallel_slices`` are in flight.
+    """Publish slices of a source's open runs, oldest run first, while fewer than ``parallel_slices`` are in flight: those that
+    are planned, and those that wait for a slice that has ended.
 
     Never all at once: a backfill of thousands of slices would be pushed back by busy functions until healthy messages
     ran out of delivery attempts. Two releasers may overshoot by a slice each; that costs a push-back, nothing else.
@@ -34,6 +36,7 @@ def release(source: str, parallel_slices: int) -> int:
     """
     flying = 0
     planned: list[state.Listed] = []
+    has_ended = functools.cache(slices.has_ended)
     for run in open_runs():
         if names.source_of(run) != source:
             continue
@@ -46,14 +49,15 @@ def release(source: str, parallel_slices: int) -> int:
                 flying += 1
             elif status == "waiting" and "not_before" not in listed.metadata:
                 flying += not past(listed.metadata.get("published_at"), plus_seconds=clients.hint_seconds())
-            elif status == "planned":
+            elif status == "planned" or (status == "waiting" and "waits_for" in listed.metadata):
                 waiting.append(listed)
         planned += _accounts_in_turn(waiting)
     released = 0
     for listed in planned:
         if flying + released >= parallel_slices:
             break
-        released += _release(listed)
+        if "waits_for" not in listed.metadata or has_ended(listed.metadata["waits_for"]):
+            released += _release(listed)
     return released
 
 
@@ -61,10 +65,10 @@ def _release(listed: state.Listed) -> bool:
     """State first, message second. False when somebody else was faster."""
     _, run, _ = listed.name.split("/")
     piece = slices.read_slice(run, slices.slice_id_of(listed))
-    if piece is None or piece.status != "planned":
+    if piece is None or not (piece.status == "planned" or piece.data.get("waits_for")):
         return False
     try:
-        piece.change(status="waiting", published_at=now().isoformat())
+        piece.change(status="waiting", published_at=now().isoformat(), not_before=None, waits_for=None)
     except Conflict:
         return False
     messages.publish_slice(run, piece.id, piece.epoch)

@@ -76,7 +76,7 @@ class Slice:
 def mirror(data: Mapping[str, Any]) -> dict[str, str]:
     """What a listing must tell without opening the object."""
     shown = {name: data.get(name) for name in ("status", "stream", "account", "epoch", "rows", "aside")}
-    shown |= {name: data.get(name) for name in ("published_at", "not_before", "lease_until")}
+    shown |= {name: data.get(name) for name in ("published_at", "not_before", "waits_for", "lease_until")}
     shown["error_kind"] = (data.get("error") or {}).get("kind")
     return {name: str(value) for name, value in shown.items() if value is not None}
 
@@ -84,6 +84,15 @@ def mirror(data: Mapping[str, Any]) -> dict[str, str]:
 def read_slice(run: str, slice_: str) -> Slice | None:
     stored = state.read(names.slice_name(run, slice_))
     return Slice(stored) if stored else None
+
+
+def has_ended(name: str) -> bool:
+    """Whether a slice (``<run>/<slice>``) has nothing more to read: its rows are in bronze, or it is settled."""
+    run, slice_ = name.split("/")
+    piece = read_slice(run, slice_)
+    if piece is None:
+        return not state.exists(names.open_name(run))  # a planner may be about to make it
+    return piece.status == "extracted" or piece.status in SETTLED
 
 
 def list_slices(run: str) -> Iterator[state.Listed]:
@@ -116,6 +125,7 @@ def initial(run: str, planned: PlannedSlice, contract: Contract) -> dict[str, An
         "attempts": 0,
         "token": None,
         "not_before": None,
+        "waits_for": None,
         "published_at": None,
         "lease_until": None,
         "as_of": None,
@@ -147,6 +157,7 @@ def claim(piece: Slice) -> str:
         attempts=piece.data["attempts"] + 1,
         lease_until=(now() + lease).isoformat(),
         not_before=None,
+        waits_for=None,
     )
     if not piece.data["checkpoint"]:
         updated = piece.stored.updated or now()

@@ -88,7 +88,7 @@ def _sweep_slice(run: str, listed: Listed, swept: Swept) -> None:
     if piece is None or not _is_overdue(slices.mirror(piece.data)):
         return
     try:
-        piece.change(status="waiting", published_at=clock.now().isoformat(), not_before=None, lease_until=None)
+        piece.change(status="waiting", published_at=clock.now().isoformat(), not_before=None, waits_for=None, lease_until=None)
     except Conflict:
         return
     messages.publish_slice(run, piece.id, piece.epoch)

@@ -47,8 +47,8 @@ class Dropped:
         arrivals.note(self.data)
         slices.create_slice(self.data)
 
-    def claim(self) -> arrivals.Claim:
-        return arrivals.claim(self.task, self.content)
+    def claim(self) -> arrivals.Verdict:
+        return arrivals.claim(self.task, self.content).verdict
 
 
 class Drops:

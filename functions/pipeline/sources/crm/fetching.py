@@ -33,7 +33,9 @@ def fetch(task: Task) -> Iterator[Page]:
         raise Rejected(reject["message"], next_step=reject["next_step"], kind=reject["kind"])
     file = task.request["file"]
     reading = Reading.from_json(task.request["preset"])
-    cursor = task.cursor or {"rows": 0, **_original(task, file, reading)}
+    cursor = task.cursor
+    if cursor is None or "rows" not in cursor:  # it has waited since it was read, for another slice of the same bytes
+        cursor = {"rows": 0, **_original(task, file, reading)}
     reading = replace(reading, encoding=cursor["encoding"], guesses=tuple(cursor["guesses"]))
     if "values" in cursor:
         reading = replace(reading, values=ValueFormat.from_json(cursor["values"]), undecided=())
