@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipeline.contract import Source
 from pipeline.csv_records import TOTAL_WORDS
 from pipeline.presets import Preset
 from sandbox.drafts import shapes
-from sandbox.drafts.guess import Draft, guess, with_companion, words
+from sandbox.drafts.guess import Draft, currency_in, currency_pattern, guess, with_companion, words
 from sandbox.drafts.table import Table, table_of
 from sandbox.drafts.trial import Trial, try_out
 from sandbox.landing import PRESETS_FILE
@@ -149,6 +150,8 @@ def _yaml(
     weak = "little but an id and a name speaks for it" if chosen.is_weak else ""
     match = [header for field in chosen.columns if stream.fields[field].required for header in chosen.columns[field].headers]
     match = list(dict.fromkeys([*match, *chosen.headers]))[: max(len(match), 4)]
+    patterns = _currency_headers(table, chosen)
+    match = [patterns.get(header, header) for header in match]
     lines = [
         "presets:",
         f"  - name: {_name(path, chosen)}",
@@ -183,11 +186,25 @@ def _name(path: Path, chosen: Draft) -> str:
 
 def _columns(table: Table, chosen: Draft) -> list[str]:
     lines = ["    columns:"]
+    patterns = _currency_headers(table, chosen)
     for field_name, found in chosen.columns.items():
-        headers = ", ".join(map(_text, found.headers))
+        headers = ", ".join(_text(patterns.get(header, header)) for header in found.headers)
         value = headers if len(found.headers) == 1 else f"{{join: [{headers}]}}"
         lines.append(f"      {field_name}: {value}{_unsure('; '.join(found.unsure))}")
     return lines + _currency(table, chosen)
+
+
+def _currency_headers(table: Table, chosen: Draft) -> dict[str, str]:
+    """Headers of amounts that name their currency, as patterns; only where the stream has a field that takes it from there.
+
+    An amount that the file gives in two currencies stays the one that was chosen: a pattern would fit both.
+    """
+    if "currency" not in chosen.stream.fields or "currency" in chosen.columns:
+        return {}
+    money = {found.headers[0] for name, found in chosen.columns.items() if chosen.stream.fields[name].type == "decimal"}
+    patterns = {header: pattern for header in table.headers if (pattern := currency_pattern(header)) is not None}
+    counts = Counter(patterns.values())
+    return {header: pattern for header, pattern in patterns.items() if header in money and counts[pattern] == 1}
 
 
 def _rows(chosen: Draft, other: Draft | None) -> list[str]:
@@ -218,11 +235,18 @@ def _format_lines(table: Table, chosen: Draft, form: Mapping[str, str], question
 
 
 def _currency(table: Table, chosen: Draft) -> list[str]:
-    """Amounts without a currency count in none: the sign in them, or a question."""
+    """Amounts without a currency count in none: their header's, the sign in them, or a question."""
     stream = chosen.stream
     if "currency" not in stream.fields or "currency" in chosen.columns:
         return []
     money = [name for name in chosen.columns if stream.fields[name].type == "decimal"]
+    patterns = _currency_headers(table, chosen)
+    if named := [name for name in money if chosen.columns[name].headers[0] in patterns]:
+        return [f"      currency: {{currency_of: {named[0]}}}"]
+    codes = {code for name in money if (code := currency_in(chosen.columns[name].headers[0])) is not None}
+    if len(codes) == 1:
+        (code,) = codes
+        return ["    constants:", f"      currency: {code} # from the header of {money[0]}"]
     signs = {sign for name in money for cell in _cells(table, chosen, name) for sign in _SIGNS if sign in cell}
     if len(signs) == 1:
         (sign,) = signs

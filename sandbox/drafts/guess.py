@@ -13,12 +13,14 @@ from typing import Any
 import yaml
 
 from pipeline.contract import Field, Source, Stream
+from pipeline.csv_currency import code_of
 from sandbox.drafts.shapes import may_be
 from sandbox.drafts.table import Table
 
 _SYNONYMS = Path(__file__).with_name("synonyms.yaml")
 _SURE, _PART, _MAYBE = 1.0, 0.6, 0.5
 """How much a header is worth that is a field's name, that holds one, and that may be one."""
+_IN_BRACKETS = re.compile(r"(.*\S\s*)([(\[])([^()\[\]]+)([)\]])\s*")
 _EVERYWHERE = frozenset({"full_name", "product_name", "campaign_name", "status", "created_at", "updated_at", "is_deleted"})
 
 
@@ -137,6 +139,8 @@ def _known(stream: str, name: str) -> tuple[frozenset[tuple[str, ...]], frozense
 
 def _named(stream: Stream, name: str, header: str) -> float:
     """How much a header's name speaks for a field; 0: not at all."""
+    if stream.fields[name].type == "decimal":
+        header = (currency_pattern(header) or header).removesuffix("(*)").removesuffix("[*]")
     said = tuple(words(header))
     sure, maybe = _known(stream.name, name)
     if "".join(said) in map("".join, sure):  # "MwSt", "e-mail" and "E mail" are one word or two
@@ -146,6 +150,18 @@ def _named(stream: Stream, name: str, header: str) -> float:
     held = [known for known in sure if 0 < len(known) < len(said) and _holds(said, known)]
     # "Order Total EUR" holds "total"; the more of the header the name explains, the better.
     return max((_PART * len(known) / len(said) for known in held), default=0.0)
+
+
+def currency_pattern(header: str) -> str | None:
+    """``Amount (*)`` for ``Amount (EUR)``: the header whatever the currency; ``None`` where no currency stands at its end."""
+    found = _IN_BRACKETS.fullmatch(header)
+    return f"{found[1]}{found[2]}*{found[4]}" if found and code_of(found[3], {}) else None
+
+
+def currency_in(header: str) -> str | None:
+    """The code of the currency that stands in brackets at a header's end."""
+    found = _IN_BRACKETS.fullmatch(header)
+    return code_of(found[3], {}) if found else None
 
 
 def _holds(said: Sequence[str], known: Sequence[str]) -> bool:

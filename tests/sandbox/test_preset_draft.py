@@ -89,6 +89,24 @@ def test_a_list_of_addresses_in_french_asks_for_the_order_of_its_days(tmp_path: 
     assert preset.ignore == ("Oui",)
 
 
+def test_the_currency_of_a_header_is_taken_from_each_file(tmp_path: Path) -> None:
+    header = "Bestellnummer;Datum;Summe (EUR);Versand (EUR)\n"
+    path = file(tmp_path, "x.csv", header + "1;13.02.2025;5,00;0,90\n2;14.02.2025;1.234,50;0,90\n")
+    preset, text = drafted(path)
+    assert preset.columns["amount"].headers == ("Summe (*)",)
+    assert 'headers: [Bestellnummer, Datum, "Summe (*)"' in text
+    content = path.read_bytes().replace(b"EUR", b"CHF")
+    assert [row["currency"] for row in reading.payloads(content, name="later.csv", extra=text)] == ["CHF", "CHF"]
+
+
+def test_two_currencies_of_one_amount_are_two_columns(tmp_path: Path) -> None:
+    path = file(tmp_path, "x.csv", "Order No,Ordered,Total (EUR),Total (USD)\n1,2024-05-02,5,6\n2,2024-05-03,5,6\n")
+    preset, text = drafted(path)
+    assert preset.columns["amount"].headers == ("Total (EUR)",)
+    assert "'Total (USD)' could be it too" in text
+    assert preset.constants == {"currency": "EUR"}
+
+
 def test_what_is_below_a_title_and_above_a_total(tmp_path: Path) -> None:
     path = file(
         tmp_path, "report.csv", "Sales of May,,\n,,\nOrder Number,Order Date,Total\n1,2024-05-02,5\n2,2024-05-03,7\nTotal,,12\n"
@@ -166,11 +184,11 @@ def test_the_stream_may_be_told(tmp_path: Path) -> None:
 
 
 def test_headers_that_yaml_would_take_for_something_else_come_back_as_they_are(tmp_path: Path) -> None:
-    path = file(tmp_path, "x.csv", "No,Order Date: local,Total [EUR],2024,#,'q'\n1,2024-05-02,5,a,b,c\n2,2024-05-02,6,a,b,c\n")
+    path = file(tmp_path, "x.csv", "No,Order Date: local,Total [all],2024,#,'q'\n1,2024-05-02,5,a,b,c\n2,2024-05-02,6,a,b,c\n")
     preset, _ = drafted(path, "orders")
     assert preset.columns["order_id"].headers == ("No",)
     assert {*preset.ignore, *(header for column in preset.columns.values() for header in column.headers)} == {
-        "No", "Order Date: local", "Total [EUR]", "2024", "#", "'q'",
+        "No", "Order Date: local", "Total [all]", "2024", "#", "'q'",
     }  # fmt: skip
 
 
