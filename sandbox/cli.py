@@ -89,10 +89,11 @@ Works whether the world is up or down.
     "preset": """\
 Examples:
   python -m sandbox preset ~/exports/sales.csv                    a draft on standard output
-  python -m sandbox preset ~/exports/sales.csv > ~/exports/presets.yaml
+  python -m sandbox preset ~/exports/*.csv > ~/exports/presets.yaml
   python -m sandbox preset ~/exports/data.csv --stream products   what it holds, where its header does not say
 
-The file is read, nothing is loaded, and no world is needed. The first lines say what would load; check what is `# unsure:`.
+Files are read, nothing is loaded, and no world is needed. The comments above a draft say what would load; check what is
+`# unsure:`. A file that cannot be drafted is named, and the others are drafted all the same.
 """,
     "reset": """\
 Examples:
@@ -137,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     verb("status", "explain the state: runs, slices, builds")
     verb("files", "account for every row of every file, and say how each was read")
     preset = verb("preset", "draft a preset for a file that none fits, and try it")
-    preset.add_argument("file", type=Path, help="an export: CSV, TSV, …; also .gz")
+    preset.add_argument("file", type=Path, nargs="+", help="an export: CSV, TSV, …; also .gz")
     preset.add_argument("--stream", help="what the file holds: orders, contacts, …")
     verb("reset", "delete a world's state").add_argument("--yes", action="store_true", help="do not ask")
     return top
@@ -349,13 +350,20 @@ def _reset(world: World, options: argparse.Namespace) -> int:
 
 def _preset(_: World, options: argparse.Namespace) -> int:
     from pipeline.errors import ContractError
-    from sandbox.drafts.draft import draft
+    from sandbox.drafts.draft import HEAD, draft
 
-    try:
-        print(draft(options.file.expanduser(), options.stream), end="")
-    except ContractError as error:
-        raise WorldError(error.message) from error
-    return 0
+    failed = begun = False
+    for path in options.file:
+        try:
+            text = draft(path.expanduser(), options.stream)
+        except (ContractError, WorldError) as error:
+            print(f"sandbox: {error.message if isinstance(error, ContractError) else error}", file=sys.stderr)
+            failed = True
+            continue
+        # One document, however many files: YAML knows each key once.
+        print(text.replace(f"{HEAD}\n", "", 1) if begun else text, end="", flush=True)
+        begun = begun or f"{HEAD}\n" in text
+    return 1 if failed else 0
 
 
 def _must_exist(world: World) -> None:

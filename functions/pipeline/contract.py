@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,15 +163,36 @@ def load(path: Path | None = None) -> Contract:
 
 @functools.cache
 def _load(path: Path) -> Contract:
-    import yaml
-
     try:
         raw = path.read_bytes()
-        data = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (a safe loader, the fast one where it is)
-    except (OSError, yaml.YAMLError) as error:
+    except OSError as error:
         raise ContractError(f"{path.name}: cannot be read: {error}") from error
+    data = read_yaml(raw, path.name)
     check(data, SCHEMA_PATH, path.name)
     return _build(data, hashlib.sha256(raw).hexdigest()[:16], path.name)
+
+
+def read_yaml(raw: bytes, file_name: str) -> Any:
+    """What a YAML file of ours says. Raises :class:`ContractError` where it is no YAML, or says something twice.
+
+    YAML readers let the last of two equal keys win in silence: half of a file that was put together from two would be lost.
+    """
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # a safe loader, the fast one where it is
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and keys[key.tag, key.value] > 1:
+                    problem = f"the key '{key.value}' stands twice; put what is below the two together"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+            return mapping
+
+    try:
+        return yaml.load(raw, Loader=Loader)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise ContractError(f"{file_name}: cannot be read: {error}") from error
 
 
 def check(data: Any, schema_path: Path, file_name: str) -> None:

@@ -19,6 +19,8 @@ from sandbox.drafts.trial import Trial, try_out
 from sandbox.landing import PRESETS_FILE
 from sandbox.world import WorldError
 
+HEAD = "presets:"
+"""The line under which a file of presets has its blocks."""
 _SIGNS = {"€": "EUR", "£": "GBP", "₹": "INR"}
 """Signs of one currency alone; a dollar or a yen sign is that of several."""
 _NULL_TEXT = frozenset({"null", "none", "nan", "n/a", "#n/a", "\\n"})
@@ -153,7 +155,7 @@ def _yaml(
     patterns = _currency_headers(table, chosen)
     match = [patterns.get(header, header) for header in match]
     lines = [
-        "presets:",
+        HEAD,
         f"  - name: {_name(path, chosen)}",
         f"    source: {stream.source}",
         f"    stream: {stream.name}{_unsure(weak)}",

@@ -155,13 +155,14 @@ def _named(stream: Stream, name: str, header: str) -> float:
 def currency_pattern(header: str) -> str | None:
     """``Amount (*)`` for ``Amount (EUR)``: the header whatever the currency; ``None`` where no currency stands at its end."""
     found = _IN_BRACKETS.fullmatch(header)
-    return f"{found[1]}{found[2]}*{found[4]}" if found and code_of(found[3], {}) else None
+    return f"{found[1]}{found[2]}*{found[4]}" if found and currency_in(header) else None
 
 
 def currency_in(header: str) -> str | None:
     """The code of the currency that stands in brackets at a header's end."""
     found = _IN_BRACKETS.fullmatch(header)
-    return code_of(found[3], {}) if found else None
+    # Some codes are English words in other letters: "Total (all)" is not in Albanian lek.
+    return code_of(found[3], {}) if found and not found[3].islower() else None
 
 
 def _holds(said: Sequence[str], known: Sequence[str]) -> bool:

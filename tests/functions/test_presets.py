@@ -56,7 +56,8 @@ def test_a_deployments_preset_replaces_the_built_in_one_of_its_name() -> None:
         ("columns:", "format: {encoding: klingon}\n    columns:", ["'mine'", "format.encoding"]),
         ("columns:", "format: {decimal: ',', thousands: ','}\n    columns:", ["'mine'", "same mark"]),
         ("columns:", "format: {date_order: ydm}\n    columns:", ["presets.0.format.date_order"]),
-        ("presets:", "presets: [", ["is not YAML"]),
+        ("presets:", "presets: [", ["cannot be read"]),
+        ("presets:", "presets: []\npresets:", ["cannot be read", "the key 'presets' stands twice"]),
     ],
 )
 def test_a_wrong_preset_is_refused_with_file_and_key(old: str, new: str, words: list[str]) -> None:
@@ -64,6 +65,10 @@ def test_a_wrong_preset_is_refused_with_file_and_key(old: str, new: str, words: 
         load(MINIMAL.replace(old, new))
     for word in ["presets/own.yaml", *words]:
         assert word in caught.value.message
+
+
+def test_an_empty_file_of_presets_has_none() -> None:
+    assert presets.load(CRM, {"presets.yaml": b"\n# none yet\n"}) == presets.load(CRM)
 
 
 def test_a_header_that_yaml_takes_for_a_boolean_is_refused_with_the_remedy() -> None:

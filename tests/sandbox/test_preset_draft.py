@@ -260,3 +260,17 @@ def test_words_of_a_header() -> None:
     assert words("CustomerID") == ["customer", "id"]
     assert words("Größe_in-cm (netto)") == ["grosse", "in", "cm", "netto"]
     assert words("HTTPCode2") == ["http", "code2"]
+
+
+def test_several_files_are_drafted_as_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [
+        file(tmp_path, "a.csv", "Kundennummer;E-Mail\n7;a@example.com\n8;b@example.com\n"),
+        file(tmp_path, "b.csv", "x;y\n1;2\n"),
+        file(tmp_path, "c.csv", SALES),
+    ]
+    (tmp_path / "presets.yaml").touch()  # as a shell does that writes the draft into it
+    assert cli.main(["preset", *map(str, files)]) == 1
+    said = capsys.readouterr()
+    assert "b.csv" in said.err
+    drafts = presets.parse(said.out.encode(), "presets.yaml", SOURCE)
+    assert [(preset.name, preset.stream) for preset in drafts] == [("a_contacts", "contacts"), ("c_orders", "orders")]
