@@ -21,6 +21,7 @@ _SHARED = {
     "¥": frozenset({"JPY", "CNY"}),
     "£": frozenset({"GBP", "EGP", "FKP", "GIP", "SHP", "LBP", "SYP"}),
     "kr": frozenset({"SEK", "NOK", "DKK", "ISK"}),
+    "rs": frozenset({"INR", "PKR", "LKR", "NPR", "MUR", "SCR"}),
     "fr": frozenset({"CHF", "XAF", "XOF", "XPF"}),
     "lei": frozenset({"RON", "MDL"}),
 }

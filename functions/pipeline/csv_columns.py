@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
+from pipeline.csv_ids import references
 from pipeline.csv_values import Converter, Unreadable, ValueFormat
 
 ColumnReader = Callable[[Sequence[str]], Sequence[str] | None]
@@ -22,6 +23,8 @@ def column_reader(type_: str, form: ValueFormat, convert: Converter) -> ColumnRe
     """The shortcut for a column of this type whose cells ``convert`` reads; ``None`` where there is none."""
     if form.null_values:
         return None  # a clean number may be a word for "no value"
+    if type_ == "reference":
+        return None if form.numeric_ids else references
     if type_ == "decimal":
         return functools.partial(_decimals, form.decimal, form.thousands)
     if type_ == "timestamp":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 
 from pipeline.csv_number_dates import epoch_moment, serial_moment
+from pipeline.csv_zones import offset_of
 from pipeline.month_names import MONTHS, WEEKDAYS
 
 _DATE = re.compile(
@@ -21,12 +22,17 @@ _DATE = re.compile(
           | (?P<month3>[^\W\d_]{3,14}) \.?[ ] (?P<day3>[0-9]{1,2}) (?:st|nd|rd|th)? ,? [ ] (?P<year3>[0-9]{4})
           | (?P<year4>[0-9]{4}) (?P<mark4>[- /]) (?P<month4>[^\W\d_]{3,14}) (?P=mark4) (?P<day4>[0-9]{1,2}) )
         (?: (?: T | ,?[ ] | ,?[ ](?:at|um|à|às|kl\.?|klo|o|om|alle|ore|a[ ]las)[ ] )
-            (?P<h>[0-9]{1,2}) [:.h] (?P<m>[0-9]{2}) (?: [:.] (?P<s>[0-9]{2}) (?: [.,] (?P<f>[0-9]{1,9}) )? )?
+            (?P<h>[0-9]{1,2}) (?: [:.h] (?P<m>[0-9]{2}) (?: [:.] (?P<s>[0-9]{2}) (?: [.,] (?P<f>[0-9]{1,9}) )? )? )?
             (?: [ \u00a0\u202f]? (?P<half>[AaPp]) \.? [ \u00a0]? [Mm]\.? | [ ]? (?:Uhr|hs?) )?
-            (?: [ ]? (?P<zone> Z | UTC | GMT | (?:UTC|GMT)? [+-][0-9]{2} (?: :?[0-9]{2} )? ) (?: [ ]\([^()]*\) )? )? )?""",
+            (?: [ ]? (?P<zone> [+-][0-9]{1,2} (?: :?[0-9]{2} )? | \(? (?:UTC|GMT) (?: [+-][0-9]{1,2} (?: :?[0-9]{2} )? )? \)?
+                | Z | [A-Z]{2,5} | [A-Z][A-Za-z_]+ (?: /[A-Za-z_+-]+[0-9]* )+ ) (?: [ ]\([^()]*\) )? )? )?""",
     re.VERBOSE,
 )
 _WEEKDAY = re.compile(r"(?P<name>[^\W\d_]+(?:-feira)?)\.?,?[ ]+(?:den[ ])?(?=\S)")
+_C_TIME = re.compile(
+    r"[^\W\d_]{3} (?P<month>[^\W\d_]{3}) {1,2}(?P<day>[0-9]{1,2}) (?P<time>[0-9:]{8})(?P<zone> [A-Z]{2,5})? (?P<year>[0-9]{4})"
+)
+"""``Wed Mar 13 10:00:00 CET 2024``, as C and Java print a time."""
 _ISO_WEEK_DAY = re.compile(r"[0-9]{4}-?W[0-9]{2}-?[1-7]")
 _EARLIEST_YEAR, _LATEST_YEAR = 1000, 9999
 
@@ -49,7 +55,7 @@ def read_timestamp(text: str, order: str | None, zone: tzinfo) -> str:
         moment = None
     if moment is None:
         match = _matched(text)
-        moment = _moment(match, order, text) if match else _compact(text)
+        moment = _moment(match, order, text, zone) if match else _compact(text)
     if not _EARLIEST_YEAR < moment.year < _LATEST_YEAR:
         raise Unreadable(text)
     if moment.tzinfo is not None:
@@ -88,12 +94,17 @@ def _matched(text: str) -> re.Match[str] | None:
     match = _DATE.fullmatch(text)
     if match is None and (weekday := _WEEKDAY.match(text)) and weekday["name"].casefold() in WEEKDAYS:
         match = _DATE.fullmatch(text, weekday.end())
+    if match is None and (found := _C_TIME.fullmatch(text)):
+        match = _DATE.fullmatch(f"{found['day']} {found['month']} {found['year']} {found['time']}{found['zone'] or ''}")
     return match
 
 
 def _compact(text: str) -> datetime:
-    """``20201124``, ``20201124T120000Z``, ``2020-W48-2``. Eight digits in another order give no year of an export."""
+    """``20201124``, ``20201124120000``, ``20201124T120000Z``, ``2020-W48-2``. Eight digits in another order give no year of an
+    export."""
     digits = len(text) >= 8 and text[:8].isdigit() and "1900" <= text[:4] <= "2199" and text[8:9] in ("", "T")
+    if len(text) in (12, 14) and text.isascii() and text.isdigit() and "1900" <= text[:4] <= "2199":
+        digits, text = True, f"{text[:8]}T{text[8:]}"
     if not digits and not _ISO_WEEK_DAY.fullmatch(text):
         raise Unreadable(text)
     try:
@@ -132,28 +143,29 @@ def _year(digits: str, text: str) -> int:
     return int(digits) + (1900 if digits >= "69" else 2000)
 
 
-def _moment(match: re.Match[str], order: str | None, text: str) -> datetime:
+def _moment(match: re.Match[str], order: str | None, text: str, zone: tzinfo) -> datetime:
     day = _day(match, order, text)
     if match["h"] is None:
         return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the caller knows the zone
-    hour = int(match["h"])
-    if half := match["half"]:
-        if not 1 <= hour <= 12:
+    hour, half = int(match["h"]), match["half"]
+    if half is None and match["m"] is None:
+        raise Unreadable(text)  # a lone number behind a day
+    if half:
+        if hour > 12 and half in "aA":
             raise Unreadable(text)
-        hour = hour % 12 + (12 if half in "pP" else 0)
+        # Some write 0:05 AM, and 13:05 PM: neither can be another time.
+        hour = hour if hour > 12 else hour % 12 + (12 if half in "pP" else 0)
     micros = int((match["f"] or "").ljust(6, "0")[:6])
+    clock = (hour, int(match["m"] or 0), int(match["s"] or 0), micros)
+    midnight = clock == (24, 0, 0, 0) and not half  # 24:00 ends its day (ISO 8601)
     try:
-        clock = (hour, int(match["m"]), int(match["s"] or 0), micros)
-        moment = datetime(day.year, day.month, day.day, *clock)  # noqa: DTZ001
-    except ValueError:
+        moment = datetime(day.year, day.month, day.day, *(0, 0, 0, 0) if midnight else clock)  # noqa: DTZ001
+        moment += timedelta(days=midnight)
+    except (ValueError, OverflowError):
         raise Unreadable(text) from None
-    offset = (match["zone"] or "").removeprefix("UTC").removeprefix("GMT")
     if not match["zone"]:
         return moment
-    if offset in ("", "Z"):
-        return moment.replace(tzinfo=UTC)
-    minutes = int(offset[1:3]) * 60 + int(offset[3:].lstrip(":") or 0)
-    shift = timedelta(minutes=-minutes if offset[0] == "-" else minutes)
-    if abs(shift) >= timedelta(days=1):
+    offset = offset_of(match["zone"], moment, zone)
+    if offset is None:
         raise Unreadable(text)
-    return moment.replace(tzinfo=timezone(shift))
+    return moment.replace(tzinfo=timezone(offset))

@@ -15,6 +15,8 @@ from pipeline.csv_number_dates import plausible_number_dates, shown_as
 
 _OTHER = {".": ",", ",": "."}
 _NUMBER_CHARS = re.compile("[^0-9.,' \u00a0\u202f\u2009\u2019]")
+_EVEN = re.compile("[0-9]([.,])[-\u2013\u2014\u2212]{1,2}(?![0-9])")
+"""``1.234,-``: no cents; the mark before the dash is the decimal one."""
 _SPACES = " \u00a0\u202f\u2009"
 _NUMERIC_DAY = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?![0-9])")
 _WORDS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year, month, day"}
@@ -38,6 +40,9 @@ class NumberEvidence:
     def feed(self, cells: Iterable[str]) -> None:
         """Take cells in, in file order; those without a value left out."""
         for cell in dict.fromkeys(cells):
+            if even := _EVEN.search(cell):
+                self.proof.setdefault(even[1], cell)
+                continue
             number = _NUMBER_CHARS.sub("", cell).strip(_SPACES + "'.,")
             if number.isdigit():
                 continue
@@ -141,8 +146,10 @@ def judge_numbers(
             cell = found.unproven[name] = next(iter(evidence.unclear.values()))
             if len(agreed) == 1:
                 found.guesses.append(f"{name}: decimal mark '{found.marks[''][0]}', as in the file's other columns")
-            elif agreed or "," in evidence.unclear or delimiter == ";":
+            elif agreed or "," in evidence.unclear or delimiter != ",":
                 found.ambiguous[name] = evidence.unclear.get(",") or cell
+            else:  # where commas divide the cells, nobody writes them into numbers
+                found.guesses.append(f"{name}: decimal mark '.', as in '{cell}'; no number of the file proves it")
         elif evidence.group and not agreed:
             found.marks[name] = (".", evidence.group)
     return found
@@ -159,6 +166,10 @@ class DayEvidence:
         self.dotted: str | None = None
         """The first such cell with dots. Where people write them, the day comes first."""
         self.first: str | None = None
+        self._short: str | None = None
+        """The first cell that may begin or end with a year of two digits."""
+        self._outer: tuple[set[str], set[str]] = (set(), set())
+        """First and last numbers of those cells."""
         self.number_dates: frozenset[str] | None = None
         """What all cells can be, as numbers that stand for days: :data:`pipeline.csv_number_dates.NUMBER_DATES`."""
 
@@ -180,10 +191,26 @@ class DayEvidence:
             first, second = int(found[1]), int(found[3])
             if first > 31 and second <= 12 and len(found[4]) == 2:
                 self.proof.setdefault("ymd", cell)
+            elif 12 < first <= 31 and second <= 12 and len(found[4]) == 2 and 0 < int(found[4]) <= 31:
+                self._short = self._short or cell
+                self._outer[0].add(found[1])
+                self._outer[1].add(found[4])
             elif 12 < first <= 31 and second <= 12:
                 self.proof.setdefault("dmy", cell)
             elif first <= 12 < second <= 31:
                 self.proof.setdefault("mdy", cell)
+
+    def proven(self) -> dict[str, str]:
+        """Orders to a cell that proves each. ``24/04/13`` may begin with a year: days vary more than years, which tells."""
+        found = dict(self.proof)
+        if self._short is not None and "ymd" not in found and (found or len(self._outer[0]) >= len(self._outer[1])):
+            found.setdefault("dmy", self._short)
+        return found
+
+    @property
+    def unordered(self) -> str | None:
+        """The first cell with a year of two digits that rather stands first, where nothing proves it."""
+        return None if self.proven() else self._short
 
 
 @dataclass(slots=True)
@@ -205,11 +232,14 @@ def judge_days(columns: Mapping[str, DayEvidence], known: Mapping[str, str] | No
     """The order of day and month in each date or timestamp field. ``known``: orders that were judged before."""
     days = Days()
     for name, evidence in columns.items():
-        if len(evidence.proof) > 1:
-            one, other, *_ = evidence.proof.values()
+        proven = evidence.proven()
+        if len(proven) > 1:
+            one, other, *_ = proven.values()
             days.conflicts[name] = (one, other)
-        elif evidence.proof:
-            (order, cell), *_ = evidence.proof.items()
+        elif evidence.unordered is not None:
+            days.unproven[name] = days.ambiguous[name] = evidence.unordered
+        elif proven:
+            (order, cell), *_ = proven.items()
             days.orders[name] = order
             days.guesses.append(f"{name}: {_WORDS[order]}, as in '{cell}'")
         elif evidence.number_dates and evidence.first is not None:
@@ -219,7 +249,7 @@ def judge_days(columns: Mapping[str, DayEvidence], known: Mapping[str, str] | No
     agreed = {*(known or {}).values(), *days.orders.values()}
     for name, evidence in columns.items():
         shown = evidence.numeric or evidence.dotted
-        if name in days.orders or name in days.conflicts or shown is None:
+        if name in days.orders or name in days.conflicts or name in days.ambiguous or shown is None:
             continue
         days.unproven[name] = shown
         if evidence.numeric is None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline import csv_currency
 from pipeline.column_forms import Pick
+from pipeline.csv_ids import is_id, refers
 from pipeline.csv_values import Converter, Unreadable, ValueFormat, converter, decimal_reader
 
 Getter = Callable[[Sequence[Sequence[str]], int], Sequence[Any]]
@@ -46,7 +47,14 @@ class BoundColumn:
     @property
     def kind(self) -> str:
         """What its cells are expected to be: the last word of the reason for which one that is not is set aside."""
-        return "currency" if self.pick == "currency_of" else self.type
+        if self.pick == "currency_of":
+            return "currency"
+        return "id" if self.type == "string" and is_id(self.field) else self.type
+
+    @property
+    def reads_as(self) -> str:
+        """Its type, or ``reference`` for text by which records find one another."""
+        return "reference" if self.type == "string" and refers(self.field) else self.type
 
     @property
     def value_indexes(self) -> tuple[int, ...]:

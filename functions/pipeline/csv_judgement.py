@@ -13,10 +13,12 @@ from dataclasses import replace
 from pipeline.csv_amounts import CURRENCY_FIELD, commonest_currency
 from pipeline.csv_evidence import DayEvidence, Days, Marks, NumberEvidence, Numbers, judge_days, judge_numbers
 from pipeline.csv_fields import BoundColumn, parts_of
+from pipeline.csv_ids import CUT_NUMBER, NUMERIC_ID, is_id
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch
 from pipeline.csv_refusals import Problem
-from pipeline.csv_values import CUT_ID, NULL_WORDS, NUMERIC_ID, ZERO_DATES, ValueFormat, unguarded
+from pipeline.csv_shields import bare, unformula, unguarded
+from pipeline.csv_values import NULL_WORDS, ZERO_DATES, ValueFormat
 from pipeline.presets import CANONICAL, Preset
 
 _NUMBERS = ("decimal", "integer")
@@ -45,6 +47,7 @@ def judge_values(
     signs: Mapping[str, str] = form.get("currency_signs", {})
     currency, money_guesses = _currency(columns, samples, signs)
     ids, id_guesses = _numeric_ids(columns, samples, declared=form.get("numeric_ids", False))
+    formula = None if form.get("spreadsheet_guards") else _formula(columns, samples)
     values = ValueFormat(
         decimal=marks.marks[""][0],
         thousands=marks.marks[""][1],
@@ -59,6 +62,7 @@ def judge_values(
         currency_signs=signs,
         currency=currency,
         spreadsheet_guards=form.get("spreadsheet_guards", False),
+        formula_text=formula is not None,
         numeric_ids=ids,
     )
     judged = replace(reading, values=values)
@@ -70,10 +74,14 @@ def judge_values(
             return problem
     else:
         open_fields = [*marks.unproven, *orders.unproven]
-        if "date_order" not in form and orders.orders:
-            open_fields += [field for field, evidence in days.items() if evidence.first is None]
+        if "date_order" not in form:
+            # One that is proven is asked of the whole file too: a column of both orders would load the one half wrongly.
+            open_fields += [field for field, evidence in days.items() if evidence.numeric and field not in open_fields]
+            if orders.orders:
+                open_fields += [field for field, evidence in days.items() if evidence.first is None]
     declared_money = [] if "currency_marks" in form else money_guesses
-    guesses = _of_others((*marks.guesses, *orders.guesses, *id_guesses, *declared_money), open_fields)
+    text_guesses = [formula] if formula else []
+    guesses = _of_others((*marks.guesses, *orders.guesses, *id_guesses, *declared_money, *text_guesses), open_fields)
     return replace(judged, guesses=(*reading.guesses, *guesses), undecided=tuple(open_fields))
 
 
@@ -122,7 +130,7 @@ def _currency(
     """The currency that the file's amounts name, with guesses; empty where they name none."""
     amounts = [column for column in columns if column.type == "decimal"]
     cells = [record[index] for column in amounts for record in samples for index in column.value_indexes]
-    found = commonest_currency((cell for cell in cells if cell and not cell.isdigit()), signs)
+    found = commonest_currency((cell for cell in cells if not cell.isdigit() and any(map(str.isdigit, cell))), signs)
     if found is None:
         return "", []
     named, cell = found
@@ -131,23 +139,28 @@ def _currency(
     return named, [f"amounts are in {named}, as in '{cell}'; one in another currency is set aside"]
 
 
+def _formula(columns: Sequence[BoundColumn], samples: Sequence[Sequence[str]]) -> str | None:
+    """A guess where text stands in formulas of a spreadsheet: it is their text that is meant."""
+    indexes = [index for column in columns if column.reads_as == "string" for index in column.indexes]
+    cell = next((record[index] for record in samples for index in indexes if unformula(record[index]) != record[index]), None)
+    return None if cell is None else f"text stands in formulas: '{cell}' is '{unformula(cell)}'"
+
+
 def _numeric_ids(
     columns: Sequence[BoundColumn], samples: Sequence[Sequence[str]], *, declared: bool
 ) -> tuple[tuple[str, ...], list[str]]:
     """Ids that some program took for numbers, with guesses; ``declared``: all of them are."""
-    ids = [column for column in columns if column.type == "string" and column.field.endswith("_id")]
+    ids = [column for column in columns if column.type == "string" and is_id(column.field)]
     if declared:
         return tuple(column.field for column in ids), []
     fields, guesses = [], []
     for column in ids:
         cells = list(cells_of(column, samples))
-        if cut := next(filter(CUT_ID.fullmatch, cells), None):
+        if cut := next(filter(CUT_NUMBER.fullmatch, cells), None):
             guesses.append(f"{column.field}: '{cut}' is an id that a spreadsheet has cut; such rows are set aside")
         elif cells and all(map(NUMERIC_ID.fullmatch, cells)):
             guesses.append(f"{column.field}: ids were taken for numbers, '{cells[0]}' is {cells[0][:-2]}")
-        else:
-            continue
-        fields.append(column.field)
+            fields.append(column.field)
     return tuple(fields), guesses
 
 
@@ -172,11 +185,12 @@ def _feed(
 def cells_of(column: BoundColumn, records: Sequence[Sequence[str]]) -> Iterator[str]:
     """Different cells of a column that hold a value, in file order, without blanks around them or guards."""
     for cell in dict.fromkeys(record[index] for record in records for index in column.value_indexes):
-        bare = unguarded(cell.strip())
+        value = unguarded(bare(cell))
         if column.take_first:
-            bare = next(iter(parts_of(bare, column.separator)), "")
-        if bare and bare.casefold() not in NULL_WORDS and bare not in ZERO_DATES and bare.casefold() not in column.words:
-            yield bare
+            value = next(iter(parts_of(value, column.separator)), "")
+        word = value.casefold()
+        if value and word not in NULL_WORDS and value not in ZERO_DATES and word not in column.words:
+            yield value
 
 
 def _shown(names: Sequence[str], columns: Sequence[BoundColumn]) -> dict[str, str]:
@@ -210,8 +224,9 @@ def _ambiguous(name: str, reading: Reading, shown: Mapping[str, str], marks: Num
             step("format.decimal"),
         )
     for field, cell in orders.ambiguous.items():
+        other = "year" if cell[:2].isdigit() and int(cell[:2]) > 12 else "month"
         return Problem(
-            f"{name}: column '{shown[field]}': '{cell}' may begin with its day or its month, and no value tells which",
+            f"{name}: column '{shown[field]}': '{cell}' may begin with its day or its {other}, and no value tells which",
             step("format.date_order"),
         )
     return None

@@ -80,7 +80,8 @@ class RowConverter:
             convert = cell_converter(column, form)
             self._memories.append(_Memory(convert) if convert else None)
             own = form.of(column.field)
-            self._shortcuts.append(column_reader(column.type, own, convert) if convert and column.is_as_it_stands else None)
+            shortcut = column_reader(column.reads_as, own, convert) if convert and column.is_as_it_stands else None
+            self._shortcuts.append(shortcut)
         self._one_currency = OneCurrency(form.currency_signs, form.currency) if form.currency_marks else None
         self._getters = [getter(column) for column in columns]
         self._lists = {(column.indexes[0], column.separator) for column in columns if column.take_first and column.indexes}

@@ -6,7 +6,7 @@ integer      digits, a leading ``-``; ``17850.0`` is an integer, ``1.5`` is not
 boolean      ``true`` or ``false``
 date         ``yyyy-mm-dd``, the day as written
 timestamp    ``yyyy-mm-ddThh:mm:ss[.ffffff]Z`` in UTC; a time without zone is read in the file's zone
-string       untouched
+string       untouched, but for ids and e-mail addresses (``csv_ids``)
 ===========  ==============================================================================================
 
 A converter takes a non-empty cell. It returns ``""`` for a word that means "no value", and raises :class:`Unreadable` for
@@ -23,9 +23,11 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.csv_currency import CODES
+from pipeline.csv_currency import CODES, MARK
 from pipeline.csv_dates import Unreadable as Unreadable
 from pipeline.csv_dates import number_or, read_date, read_timestamp
+from pipeline.csv_ids import CUT_NUMBER, is_id, read_reference, refers
+from pipeline.csv_shields import bare, unformula, unguarded
 
 Converter = Callable[[str], str]
 
@@ -34,18 +36,23 @@ NULL_WORDS = frozenset({"null", "none", "nil", "nan", "nat", "n/a", "na", "#n/a"
 ZERO_DATES = frozenset({"0000-00-00", "0000-00-00 00:00:00", "00/00/0000"})
 TRUE_WORDS = frozenset(
     {"true", "t", "yes", "y", "1", "1.0", "on", "x", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí", "sì", "sim"}
+    | {"verdadero", "vero", "verdadeiro", "waar", "tak", "ano", "igen", "evet", "kyllä", "да", "はい", "是", "✓", "✔"}
+    | {"subscribed", "opted in", "opted-in", "opt-in"}
 )
-FALSE_WORDS = frozenset({"false", "f", "no", "n", "0", "0.0", "off", "nein", "falsch", "non", "faux", "nee", "não"})
+FALSE_WORDS = frozenset(
+    {"false", "f", "no", "n", "0", "0.0", "off", "nein", "falsch", "non", "faux", "nee", "não", "nej"}
+    | {"falso", "onwaar", "nie", "ne", "nem", "hayır", "ei", "нет", "いいえ", "否", "✗", "✘"}
+    | {"unsubscribed", "opted out", "opted-out", "opt-out"}
+)
 _SPACES = " \u00a0\u202f\u2009"
 _GROUPING = {" ": f"[{_SPACES}]", "'": "['\u2019]"}
-_MARK = r"(?:[A-Za-z]{3}|[A-Z]{0,3}[$€£¥₹₩₺₽₴₫₱₪฿]|[Kk]r\.?|zł|Kč|Ft|Fr\.)"
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-"))
+_EVEN = re.compile(r"(?<=[0-9])(?:[.,]-{1,2}|/-)(?=[^0-9]*$)")
+"""``12.-``, ``5,--`` and ``1,00,000/-``: an even amount, as it is written in Switzerland, Germany and India."""
 
 _MONEY_WORDS = CODES | {"LEI"}
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _SCIENTIFIC = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
-NUMERIC_ID = re.compile(r"[0-9]+\.0")
-CUT_ID = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]{2,3}")
-"""``1.23457E+12``: what a spreadsheet shows, and exports, of a number of more than eleven digits."""
 _TUPLES = ("true_values", "false_values", "null_values", "numeric_ids")
 
 
@@ -71,7 +78,9 @@ class ValueFormat:
     currency: str = ""
     """Code or sign that the amounts name in a file that has no field for it; an amount with another one is unreadable."""
     spreadsheet_guards: bool = False
-    """Text protected from a spreadsheet (``'0123``, ``="0123"``) loses its protection in text columns too."""
+    """Text protected from a spreadsheet (``'0123``, ``="0123"``) loses its protection in all text columns."""
+    formula_text: bool = False
+    """Text that stands in a formula (``="0123"``) is taken out of it in all text columns."""
     numeric_ids: tuple[str, ...] = ()
     """Fields whose ids went through a program that took them for numbers: ``17850.0`` is ``17850``."""
 
@@ -82,7 +91,8 @@ class ValueFormat:
     def of(self, field_name: str) -> ValueFormat:
         """As the column of one field is written: its own marks are the marks."""
         decimal, thousands = self.marks_of(field_name)
-        return replace(self, decimal=decimal, thousands=thousands, number_marks={})
+        numeric = (field_name,) if field_name in self.numeric_ids else ()
+        return replace(self, decimal=decimal, thousands=thousands, number_marks={}, numeric_ids=numeric)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ValueFormat:
@@ -96,8 +106,10 @@ def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | Non
     """The converter of one column, ``None`` where the text stays as it is."""
     nulls = frozenset(word.casefold() for word in form.null_values)
     if type_ == "string":
-        text = _text(nulls, form.spreadsheet_guards) if nulls or form.spreadsheet_guards else None
-        return _numeric_id(text) if field_name in form.numeric_ids else text
+        if refers(field_name):
+            return _reference(nulls, an_id=is_id(field_name), numeric=field_name in form.numeric_ids)
+        shields = unguarded if form.spreadsheet_guards else unformula if form.formula_text else None
+        return _text(nulls, shields) if nulls or shields else None
     order = form.date_orders.get(field_name) or form.date_orders.get("")
     zone = timezone.utc if form.time_zone in ("Etc/UTC", "UTC") else ZoneInfo(form.time_zone)  # noqa: UP017
     decimal, thousands = form.marks_of(field_name)
@@ -124,79 +136,80 @@ def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | Non
         try:
             return read(text)  # most cells are clean, and no word for "no value" can be read
         except Unreadable:
-            cell = unguarded(text.strip().strip(_SPACES))
+            cell = unguarded(bare(text))
             return "" if not cell or cell.casefold() in nothing else read(cell)
 
     return convert
 
 
-def unguarded(text: str) -> str:
-    """``'0123`` and ``="0123"`` without the marks that keep a spreadsheet from reading them as numbers or formulas.
-
-    An apostrophe is such a mark before a digit, a sign or ``@`` alone: ``'s-Hertogenbosch`` is a town.
-    """
-    if text[:1] == "'" and text[1:2] in tuple("0123456789+-=@"):
-        return text[1:]
-    if text[:2] == '="' and text[-1] == '"' and len(text) > 2:
-        return text[2:-1]
-    return text
-
-
-def _text(nulls: frozenset[str], guards: bool) -> Converter:
+def _text(nulls: frozenset[str], shields: Callable[[str], str] | None) -> Converter:
     def convert(text: str) -> str:
-        cell = unguarded(text) if guards else text
+        cell = shields(text) if shields else text
         return "" if cell.strip().casefold() in nulls else cell
 
     return convert
 
 
-def _numeric_id(read: Converter | None) -> Converter:
+def _reference(nulls: frozenset[str], *, an_id: bool, numeric: bool) -> Converter:
     def convert(text: str) -> str:
-        cell = read(text) if read else text
-        if CUT_ID.fullmatch(cell.strip()):
-            raise Unreadable(text)  # its last digits are gone, and another id may look the same
-        return cell.strip()[:-2] if NUMERIC_ID.fullmatch(cell.strip()) else cell
+        return "" if text.strip().casefold() in nulls else read_reference(text, an_id=an_id, numeric=numeric)
 
     return convert
 
 
 def decimal_reader(mark: str, thousands: str, currency_marks: bool) -> Converter:
-    """Reader of decimals written with these marks. ``(12.00)``, ``12.00-`` and a Unicode minus are negative."""
+    """Reader of decimals written with these marks. ``(12.00)``, ``12.00-`` and ``–12.00`` are negative, ``12.-`` is not.
+
+    A number that a spreadsheet has cut (``1.23457E+12``) is unreadable; other programs write all its digits (``1e+05``).
+    """
     group = _GROUPING.get(thousands, re.escape(thousands)) if thousands else ""
     point = re.escape(mark)
     # Groups of two are India's; the last group always has three digits.
     whole = rf"(?:[0-9]+|[0-9]{{1,3}}(?:{group}[0-9]{{2,3}})*{group}[0-9]{{3}})" if group else "[0-9]+"
     number = re.compile(rf"(?P<whole>{whole})?(?:{point}(?P<part>[0-9]*))?")
-    money = re.compile(rf"(?P<sign>-)?(?P<before>{_MARK})?[{_SPACES}]?(?P<rest>.*?)[{_SPACES}]?(?P<after>{_MARK})?", re.DOTALL)
+    money = re.compile(rf"(?P<sign>-)?(?P<before>{MARK})?[{_SPACES}]?(?P<rest>.*?)[{_SPACES}]?(?P<after>{MARK})?", re.DOTALL)
     digits = re.compile(r"[^0-9]")
 
     def read(text: str) -> str:
         if mark == "." and _PLAIN_DECIMAL.fullmatch(text):
             return text
-        cell = text.replace("\u2212", "-")
-        negative = cell[0] == "(" and cell[-1] == ")"
-        if negative:
-            cell = cell[1:-1]
+        cell = _EVEN.sub("", text.translate(_DASHES))
+        negative, cell = _in_brackets(cell)
         if currency_marks and (found := money.fullmatch(cell)) and is_money(found["before"]) and is_money(found["after"]):
             cell = (found["sign"] or "") + found["rest"]
+            if not negative:
+                negative, cell = _in_brackets(cell)
         if not negative and cell[:1] in ("-", "+"):
             negative = cell[0] == "-"
             cell = cell[1:].lstrip(_SPACES)
         elif not negative and cell[-1:] == "-":
             negative = True
-            cell = cell[:-1]
+            cell = cell[:-1].rstrip(_SPACES)
         match = number.fullmatch(cell)
         if match and (match["whole"] or match["part"]):
             value = digits.sub("", match["whole"] or "") or "0"
             if match["part"]:
                 value += f".{match['part']}"
-        elif _SCIENTIFIC.fullmatch(plain := cell.replace(mark, ".")):
+        elif _SCIENTIFIC.fullmatch(plain := cell.replace(mark, ".")) and not _is_cut(plain):
             value = format(Decimal(plain), "f")
         else:
             raise Unreadable(text)
         return f"-{value}" if negative else value
 
     return read
+
+
+def _in_brackets(cell: str) -> tuple[bool, str]:
+    """Whether a number is negative as accountants write it, and what stands in the brackets."""
+    if cell[:1] == "(" and cell[-1:] == ")":
+        return True, cell[1:-1].strip(_SPACES)
+    return False, cell
+
+
+def _is_cut(number: str) -> bool:
+    """Whether a number in scientific notation is what a spreadsheet shows of a longer one."""
+    mantissa, _, exponent = number.removeprefix("-").partition("E+")
+    return bool(CUT_NUMBER.fullmatch(number.removeprefix("-"))) and int(exponent) > len(mantissa.partition(".")[2])
 
 
 def is_money(mark: str | None) -> bool:

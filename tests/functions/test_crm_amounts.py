@@ -40,7 +40,7 @@ def test_a_shared_sign_names_itself() -> None:
 
 def test_signs_are_found_out_and_said() -> None:
     data = "order_id,order_at,amount,currency\n1,2024-01-02,€ 12,EUR\n2,2024-01-02,13.50,EUR\n3,2024-01-02,(14.00) EUR,EUR\n"
-    assert [row["amount"] for row in payloads(data)] == ["12", "13.50"]
+    assert [row["amount"] for row in payloads(data)] == ["12", "13.50", "-14.00"]
     assert reading_of(data).guesses == ("amounts name their currency, as in '€ 12'",)
 
 
