@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from google.pubsub_v1 import types
 
-from sandbox.engines.grpc_services import Method, Service, invalid_argument, page
+from sandbox.engines.grpc_services import CallError, Method, Service, invalid_argument, page
 from sandbox.engines.pubsub_broker import Broker
 from sandbox.engines.pubsub_queue import Delivery, SubscriptionQueue
 from sandbox.engines.pubsub_settings import (
@@ -164,7 +164,10 @@ class SubscriberService:
         ]
 
     def _acknowledge(self, request: Any, context: grpc.ServicerContext) -> None:
-        self._broker.acknowledge(self._broker.queue(request.subscription), request.ack_ids)
+        with self._broker.lock:
+            if self._broker.stopping:  # too late to be kept, so it must not be answered as if it were
+                raise CallError(grpc.StatusCode.UNAVAILABLE, "The service is stopping; acknowledge again.")
+            self._broker.acknowledge(self._broker.queue(request.subscription), request.ack_ids)
 
     def _modify_ack_deadline(self, request: Any, context: grpc.ServicerContext) -> None:
         if not 0 <= request.ack_deadline_seconds <= 600:

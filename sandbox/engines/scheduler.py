@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,16 @@ class SchedulerEngine(GrpcEngine):
     """Jobs with a Pub/Sub or an HTTP target, fired by their cron schedule or by RunJob.
 
     ``publish`` delivers Pub/Sub targets; ``post`` makes HTTP calls (by default really), with bearer tokens from
-    ``token(service account, audience)``. Times that pass while no engine runs are not made up for. ``clock`` tells the time
-    (by default the real one; of one that is simulated no time is left out); ``ticking`` False fires by RunJob alone. Only one
-    engine may use the directory at a time.
+    ``token(service account, audience)``. A run that was accepted, by RunJob or because its time had come, is carried out by
+    the next engine if this one dies before its end: at least once, as in the real service. A time that passed while no engine
+    ran is made up for once, if that was at most ``MAKE_UP_SECONDS`` ago. ``clock`` tells the time (by default the real one;
+    of one that is simulated no time is left out); ``ticking`` False fires by RunJob alone. Only one engine may use the
+    directory at a time.
     """
 
     TICK_SECONDS = 0.5
+    MAKE_UP_SECONDS = 600.0
+    """Long enough for a restart. A laptop that was closed over night shall not begin its day with yesterday's schedules."""
 
     def __init__(
         self,
@@ -78,6 +83,7 @@ class SchedulerEngine(GrpcEngine):
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._stopping = False
+        self._closed = False
         self._trying = 0  # executions under way, without those that pause before their next try
         self._retries: list[float] = []  # when those go on
 
@@ -85,14 +91,23 @@ class SchedulerEngine(GrpcEngine):
         """Opens the directory, serves it and begins to tick; returns the address ``127.0.0.1:<port>``."""
         self._directory_lock = DirectoryLock(self._directory)
         self._jobs = JournaledMap(self._directory / "jobs.jsonl")
-        for name in self._jobs:  # whatever was due while nobody ran has passed
-            self._save(self._with_next_time(self._job(name)))
+        self._runs = JournaledMap(self._directory / "runs.jsonl")  # accepted and not ended: id → job as it was
+        now = self._clock.now()
+        for job in [self._job(name) for name in self._jobs]:
+            due = job.schedule_time if self._ticking and job.state == State.ENABLED else None
+            if due and 0 <= (now - due).total_seconds() <= self.MAKE_UP_SECONDS:
+                self._runs[_run_id(job)] = types.Job.to_json(job, indent=None)
+            self._save(self._with_next_time(job))
+        left = list(self._runs)
+        self._trying = len(left)
         try:
             address = super().start()
         except OSError:
             self._close()
             raise
         self._leave = self._clock.join(busy=self._busy, next_due=self._next_due)
+        for run in left:
+            self._begin(run)
         if self._ticking:
             threading.Thread(target=self._tick, name="scheduler", daemon=True).start()
         return address
@@ -107,10 +122,12 @@ class SchedulerEngine(GrpcEngine):
 
     def _close(self) -> None:
         with self._lock:
+            self._closed = True
             if hasattr(self, "_leave"):
                 self._leave()
             if hasattr(self, "_directory_lock"):
                 self._jobs.close()
+                self._runs.close()
                 self._directory_lock.release()
 
     def services(self) -> list[Service]:
@@ -206,23 +223,41 @@ class SchedulerEngine(GrpcEngine):
 
     # ---- firing
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a run is under way, one that pauses before its next try too."""
+        with self._lock:
+            return len(self._runs) > 0
+
     def fire(self, name: str) -> Job:
         """Runs a job now, in its own thread (RunJob); a paused one too. Raises NOT_FOUND."""
         with self._lock:
             job = self._job(name)
-            self._trying += 1
-        threading.Thread(target=self._run, args=(job,), name=f"fire-{name}", daemon=True).start()
+            run = self._accept(f"{name} {uuid.uuid4().hex}", job)
+            self._begin(run)
         return job
+
+    def _accept(self, run: str, job: Job) -> str:
+        """Note a run: from here on it is not lost, not even when its job is deleted (lock held)."""
+        self._runs[run] = types.Job.to_json(job, indent=None)
+        self._trying += 1
+        return run
+
+    def _begin(self, run: str) -> None:
+        job = types.Job.from_json(self._runs[run])
+        threading.Thread(target=self._run, args=(run, job), name=f"fire-{job.name}", daemon=True).start()
 
     def _tick(self) -> None:
         with self._changed:
             while not self._stopping:
                 now = self._clock.now()
                 for job in self._due(now):
-                    self.fire(job.name)
+                    # Named by its time, and begun last: who dies in between and comes again makes this run, not another.
+                    run = self._accept(_run_id(job), job)
                     # A laptop that wakes up makes up for nothing; a clock that was moved leaves nothing out.
                     passed = max(now, job.schedule_time) if self._clock.real else job.schedule_time
                     self._save(self._with_next_time(job, passed))
+                    self._begin(run)
                 if not self._due(now):
                     self._clock.wait(self._changed, self._next_due(self._clock.seconds()), real_seconds=self.TICK_SECONDS)
 
@@ -249,23 +284,30 @@ class SchedulerEngine(GrpcEngine):
                 times += [self._clock.seconds_at(job.schedule_time) for job in jobs if job.schedule_time]
             return min((moment for moment in times if moment > after), default=None)
 
-    def _run(self, job: Job) -> None:
+    def _run(self, run: str, job: Job) -> None:
         """One execution: the first try, and as many more as the retry settings allow."""
         try:
-            code, message = self._attempts(job)
-            self._note_attempt(job.name, code, message)
+            ended = self._attempts(job)
+            with self._lock:
+                if self._closed or ended is None:
+                    return  # stopped in the middle: the next engine makes this run
+                self._runs.pop(run, None)  # first, so that a death in between does not make it twice
+                self._note_attempt(job.name, *ended)
         finally:
             with self._lock:
                 self._trying -= 1
 
-    def _attempts(self, job: Job) -> tuple[grpc.StatusCode, str]:
+    def _attempts(self, job: Job) -> tuple[grpc.StatusCode, str] | None:
+        """How the last try ended; None when the engine stops before the last one."""
         retry = job.retry_config
         pause_seconds = seconds(retry.min_backoff_duration, 5.0)
         end = self._clock.seconds() + (seconds(retry.max_retry_duration, 0.0) or float("inf"))
         doublings = retry.max_doublings or 5
         for attempt in range(retry.retry_count + 1):
             if attempt:
-                if not self._sleep(pause_seconds) or self._clock.seconds() > end:
+                if not self._sleep(pause_seconds):
+                    return None
+                if self._clock.seconds() > end:
                     break
                 if attempt <= doublings:
                     pause_seconds = min(pause_seconds * 2, seconds(retry.max_backoff_duration, 3600.0))
@@ -288,14 +330,18 @@ class SchedulerEngine(GrpcEngine):
             return not self._stopping
 
     def _note_attempt(self, name: str, code: grpc.StatusCode, message: str) -> None:
-        with self._lock:
-            if self._stopping or name not in self._jobs:
-                return
-            job = self._job(name)
-            job.last_attempt_time = self._clock.now()
-            raw(job).status.code = code.value[0]
-            raw(job).status.message = message
-            self._save(job)
+        if name not in self._jobs:
+            return
+        job = self._job(name)
+        job.last_attempt_time = self._clock.now()
+        raw(job).status.code = code.value[0]
+        raw(job).status.message = message
+        self._save(job)
+
+
+def _run_id(job: Job) -> str:
+    """Of the run for the time that the job's schedule names next."""
+    return f"{job.name} {job.schedule_time.isoformat()}"
 
 
 def _check(job: Job, parent: str) -> None:

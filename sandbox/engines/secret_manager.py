@@ -50,6 +50,9 @@ class SecretManagerEngine(GrpcEngine):
         self._directory_lock = DirectoryLock(self._directory)
         self._secrets = JournaledMap(self._directory / "secrets.jsonl")
         self._versions = JournaledMap(self._directory / "versions.jsonl")
+        for name in self._versions:  # left by a process that died while it deleted a secret
+            if name.rpartition("/versions/")[0] not in self._secrets:
+                del self._versions[name]
         try:
             return super().start()
         except OSError:
@@ -149,9 +152,9 @@ class SecretManagerEngine(GrpcEngine):
     def _delete_secret(self, request: types.DeleteSecretRequest, context: grpc.ServicerContext) -> None:
         with self._lock:
             self._secret(request.name)
+            del self._secrets[request.name]  # this is the deed; whoever dies after it leaves only what the next start clears
             for name in self._version_names(request.name):
                 del self._versions[name]
-            del self._secrets[request.name]
 
     # ---- versions
 

@@ -99,6 +99,9 @@ class StoredState:
                 self._configs[bucket].pop(record["id"], None)
             case "published":
                 self._unpublished.pop(record["id"], None)
+            case "reached":
+                self._generation = max(self._generation, record["generation"])
+                self._last_time = max(self._last_time, record["time"])
         for entry in record.get("announce", ()):
             announcement = notifications.Announcement(**entry)
             self._unpublished[announcement.id] = announcement
@@ -114,6 +117,8 @@ class StoredState:
             self._record({"op": "published", "id": announcement.id})
 
     def _snapshot(self) -> Iterator[Record]:
+        # The objects that are left need not be those with the greatest generation and time that were given.
+        yield {"op": "reached", "generation": self._generation, "time": self._last_time}
         for bucket, value in self.buckets.items():
             yield {"op": "bucket", "bucket": bucket, "value": value}
             for identifier, config in self._configs[bucket].items():
@@ -133,10 +138,10 @@ class StoredState:
         for bucket, objects in self._objects.items():
             for name, resource in list(objects.items()):
                 path = data_path(self.data_root, resource)
-                if path in found:
+                if path in found and path.stat().st_size == int(resource["size"]):
                     found.discard(path)
-                else:
-                    logger.error("the bytes of gs://%s/%s are gone from %s; the object is dropped", bucket, name, path)
+                else:  # a hand in the directory, or a power cut: contents are not forced onto the disk
+                    logger.error("the bytes of gs://%s/%s are not all in %s; the object is dropped", bucket, name, path)
                     self._apply({"op": "object", "bucket": bucket, "name": name, "value": None})
         for orphan in found:
             orphan.unlink()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import queue
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,55 @@ def test_jobs_are_there_after_a_restart_and_the_past_is_not_made_up_for(tmp_path
         assert late.published.empty()
     finally:
         late.engine.stop()
+
+
+@pytest.mark.parametrize(("seconds_later", "made_up"), [(30, 1), (600, 1), (601, 0)])
+def test_a_time_that_passes_during_a_restart_is_made_up_for_once(tmp_path: Path, seconds_later: int, made_up: int) -> None:
+    world = World(tmp_path)
+    due = world.create("daily").schedule_time
+    world.engine.stop()
+    for at in (due + timedelta(seconds=seconds_later), due + timedelta(seconds=seconds_later + 1)):
+        late = World(tmp_path, at)
+        late.clock.advance(0)  # until the run is made
+        late.engine.stop()
+        assert late.published.qsize() == made_up
+        made_up = 0
+    assert late.clock.now() < due + timedelta(days=1)
+
+
+@pytest.mark.parametrize("how", ["its time came", "somebody asked"])
+def test_a_run_that_was_accepted_is_made_by_the_next_engine(tmp_path: Path, how: str) -> None:
+    world = World(tmp_path / "first")
+    world.create("sweep", **http_target())
+    begun, release = threading.Event(), threading.Event()
+
+    def hang(call: HttpCall) -> int:
+        begun.set()
+        release.wait(WAIT_SECONDS)
+        return 200
+
+    world.engine._targets._post = hang
+    if how == "its time came":
+        mover = threading.Thread(target=world.clock.advance, args=(300,))
+        mover.start()
+    else:
+        world.client.run_job(name=f"{PARENT}/jobs/sweep")
+        world.client.delete_job(name=f"{PARENT}/jobs/sweep")
+    assert begun.wait(WAIT_SECONDS)
+    shutil.copytree(tmp_path / "first", tmp_path / "second")  # what a process leaves that is killed now
+    release.set()
+    world.engine.stop()
+    again = World(tmp_path / "second", world.clock.now())
+    try:
+        assert again.calls.get(timeout=WAIT_SECONDS).url.endswith("/sweep")
+    finally:
+        again.engine.stop()
+    last = World(tmp_path / "second", world.clock.now())
+    last.clock.advance(0)
+    last.engine.stop()
+    assert last.calls.empty(), "made once, it is not made again"
+    if how == "its time came":
+        mover.join(WAIT_SECONDS)
 
 
 def times(schedule: str, zone: str, start: datetime, count: int) -> list[str]:

@@ -135,3 +135,21 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     finally:
         second.stop()
     assert (tmp_path / "versions.jsonl").stat().st_mode & 0o077 == 0, "others must not read the secrets"
+
+
+def test_a_deletion_that_was_cut_leaves_nothing_of_the_secret(tmp_path: Path) -> None:
+    engine = SecretManagerEngine(tmp_path)
+    client = grpc_client(SecretManagerServiceClient, engine.start())
+    name = make(client, "token", b"old", b"newer")
+    versions = (tmp_path / "versions.jsonl").read_bytes()
+    client.delete_secret(name=name)
+    engine.stop()
+    (tmp_path / "versions.jsonl").write_bytes(versions)  # as if killed right after the deed, before the clearing
+    engine = SecretManagerEngine(tmp_path)
+    try:
+        client = grpc_client(SecretManagerServiceClient, engine.start())
+        assert make(client, "token", b"another") == name
+        assert client.access_secret_version(name=f"{name}/versions/latest").payload.data == b"another"
+        assert client.access_secret_version(name=f"{name}/versions/latest").name.endswith("/versions/1")
+    finally:
+        engine.stop()
