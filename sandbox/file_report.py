@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline import names
 from sandbox import ledger
 from sandbox.cloud import Cloud
 from sandbox.ledger import TIMEOUT_SECONDS
@@ -61,7 +62,7 @@ def _file_slices(cloud: Cloud) -> Iterator[dict[str, Any]]:
 
 
 def _account(cloud: Cloud, state: Mapping[str, Any]) -> FileAccount:
-    account = FileAccount(state["request"]["file"]["name"], state["stream"], state["status"])
+    account = FileAccount(names.shown_file(state["request"]["file"]), state["stream"], state["status"])
     account.preset = (state["request"].get("preset") or {}).get("preset", "")
     bronze = cloud.storage.bucket(cloud.world.bronze_bucket)
     manifest = ledger.read_json(bronze, f"manifests/{state['run_id']}/{state['slice_id']}.json")
@@ -72,6 +73,8 @@ def _account(cloud: Cloud, state: Mapping[str, Any]) -> FileAccount:
         return account
     account.loaded, account.aside, account.non_rows = manifest["rows"], manifest["aside"], manifest["non_rows"] or 0
     account.notes = [f"found out: {guess}" for guess in manifest["api"].get("guesses", [])]
+    if others := manifest["api"].get("non_members"):
+        account.notes.append(f"no file of the archive: {', '.join(others)}")
     if manifest["unknown_fields"]:
         account.notes.append(f"columns that no field takes: {', '.join(manifest['unknown_fields'])}")
     account.notes += _reasons(cloud, manifest["asides"])

@@ -72,11 +72,6 @@ class Claim:
     waits_for: str | None = None
 
 
-def shown_name(file: Mapping[str, Any]) -> str:
-    """A landing object's name; of a member of an archive, the archive's name and its own: ``export.zip/orders.csv``."""
-    return f"{file['name']}/{file['member']}" if file.get("member") else str(file["name"])
-
-
 def note(data: Mapping[str, Any]) -> None:
     """Note the arrival of a planned slice (its state ``data``), before anybody can work on it. Files set aside make none."""
     file = data["request"].get("file")
@@ -205,7 +200,7 @@ def _arrival(
     key = f"{order}.{ids['slice_id']}"
     prefix = names.arrivals_prefix(source, stream, account)
     md5 = "" if file.get("member") else file.get("md5") or ""
-    return Arrival(prefix, key, ids["run_id"], ids["slice_id"], shown_name(file), mode, window, md5, sha256)
+    return Arrival(prefix, key, ids["run_id"], ids["slice_id"], names.shown_file(file), mode, window, md5, sha256)
 
 
 def _order(updated: datetime, generation: int) -> str:

@@ -284,7 +284,7 @@ def _run_of(name: str) -> str:
 
 
 def _brief(data: Mapping[str, Any]) -> dict[str, Any]:
-    names = (
+    shown = (
         "slice_id",
         "stream",
         "account",
@@ -298,8 +298,8 @@ def _brief(data: Mapping[str, Any]) -> dict[str, Any]:
         "as_of",
         "error",
     )
-    file = (data.get("request") or {}).get("file") or {}
-    return {name: data.get(name) for name in names} | {"file": file.get("name")}
+    file = (data.get("request") or {}).get("file")
+    return {name: data.get(name) for name in shown} | {"file": names.shown_file(file) if file else None}
 
 
 def _public(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pipeline.csv_mapping import map_columns
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Dialect
 from pipeline.csv_refusals import DELIMITERS, UNRECOGNISED, Examined, Known, Problem, foreign, numbered
-from pipeline.csv_text import NotRows, TextLines, detect_encoding, gunzip_head, is_gzip
+from pipeline.csv_text import NotRows, Readable, TextLines, detect_encoding, gunzip_head, is_gzip
 from pipeline.csv_values import ValueFormat
 from pipeline.headers import plain, stacked
 from pipeline.preset_fit import Fit, fit, lacking
@@ -67,6 +67,17 @@ def look(
         time_zone=time_zone,
         more=lambda: [piece(start) for start in _elsewhere(size_bytes)],
     )
+
+
+def head_of(stream: Readable, limit_bytes: int) -> tuple[bytes, bool]:
+    """The first bytes of a stream that gives what it likes at a time, and whether these are all."""
+    head = b""
+    while len(head) <= limit_bytes:
+        data = stream.read(limit_bytes + 1 - len(head))
+        if not data:
+            return head, True
+        head += data
+    return head[:limit_bytes], False
 
 
 def _elsewhere(size_bytes: int) -> list[int]:

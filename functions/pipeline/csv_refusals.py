@@ -20,6 +20,7 @@ from pipeline.presets import Preset
 UNRECOGNISED = "unrecognised"
 FILE_SET_ASIDE = "file_set_aside"
 DELIMITERS = (",", ";", "\t", "|")
+SAVE_SHEETS = "Save each of its sheets as CSV and drop those."
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
     (b"PAR1", "a Parquet file"),
@@ -117,12 +118,12 @@ class Known:
 def foreign(head: bytes) -> str | None:
     """What a file is by its first bytes, where that is no table of text."""
     if head.startswith(b"PK\x03\x04"):
-        return _packed(head)
+        return office_document(head) or "a zip archive; unpack it"
     start = head[:40].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     return next((what for magic, what in _FOREIGN if start.startswith(magic.lower())), None)
 
 
-def _packed(head: bytes) -> str:
+def office_document(head: bytes) -> str | None:
     """What a zip file is by the name of its first member, which stands 30 bytes in (APPNOTE 4.3.7): workbooks are zip files."""
     size = int.from_bytes(head[26:28], "little")
     member = head[30 : 30 + size]
@@ -130,7 +131,7 @@ def _packed(head: bytes) -> str:
         return "an Excel workbook"
     if member == b"mimetype" and head[30 + size :].startswith(b"application/vnd.oasis.opendocument"):
         return "an OpenDocument file"
-    return "a zip archive; unpack it"
+    return None
 
 
 def numbered(lines: Sequence[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

@@ -6,7 +6,9 @@ The names carry the protocol's idempotence: whoever repeats a step arrives at th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
 from pipeline.sources import PlannedSlice
 
@@ -64,6 +66,11 @@ def gate_name(source: str, account: str) -> str:
 def seen_name(bucket: str, name: str, generation: str) -> str:
     """Marker of a landing object that some run has planned."""
     return f"{SEEN}{hashlib.sha256(f'{bucket}/{name}'.encode()).hexdigest()[:16]}.{generation}"
+
+
+def shown_file(file: Mapping[str, Any]) -> str:
+    """A landing object's name; of a member of an archive, the archive's name and its own: ``export.zip/orders.csv``."""
+    return f"{file['name']}/{file['member']}" if file.get("member") else str(file["name"])
 
 
 def arrivals_prefix(source: str, stream: str, account: str) -> str:

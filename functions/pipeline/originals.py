@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline import arrivals, bronze, clients
+from pipeline import arrivals, bronze, clients, names
 from pipeline.csv_refusals import Problem
-from pipeline.csv_text import Encoding, Utf8Evidence
+from pipeline.csv_text import CHUNK_BYTES, Encoding, NotRows, Readable, Utf8Evidence
 from pipeline.errors import Rejected, Skip, Wait
 from pipeline.sources import Task
+from pipeline.zip_archive import Archive, Refused
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
+DOWNLOAD_CHUNK_BYTES = 4 * 1024 * 1024
 TRANSFER_SECONDS = 60
 """For one request; a whole file takes as many as it needs."""
 OWNER_WAIT_SECONDS = 20
@@ -44,41 +47,82 @@ class Original:
         return cls(value["sha256"], value["content_sha256"], Encoding(**better) if better else None)
 
 
-def object_name(source: str, sha256: str, landing_name: str) -> str:
-    """Where the bytes of a landing object are kept in bronze."""
-    return bronze.file_name(source, sha256, PurePosixPath(landing_name).name)
+def object_name(source: str, sha256: str, file: Mapping[str, Any]) -> str:
+    """Where the bytes of a landing object are kept in bronze.
+
+    An archive is kept whole, once for all its members. Nobody has read all of it, so its folder is named not by its bytes
+    but by where it came from.
+    """
+    if file.get("member"):
+        sha256 = hashlib.sha256(f"{file['bucket']}/{file['name']}#{file['generation']}".encode()).hexdigest()
+    return bronze.file_name(source, sha256, PurePosixPath(file["name"]).name)
 
 
 def keep(task: Task, file: Mapping[str, Any], *, gzip: bool) -> Original:
     """Establish whose bytes these are, and copy them to bronze; a redelivery finds both done.
 
-    ``file`` names ``bucket``, ``name`` and ``generation`` in landing. Raises :class:`Skip` for bytes that another slice has
-    loaded, :class:`Wait` while another slice is at work on them (its cursor saves reading them again), :class:`Rejected` when
-    the object was replaced or deleted.
+    ``file`` names ``bucket``, ``name`` and ``generation`` in landing, and ``member`` of an archive. Raises :class:`Skip` for
+    bytes that another slice has loaded, :class:`Wait` while another slice is at work on them (its cursor saves reading them
+    again), :class:`Rejected` when the object was replaced or deleted, or a member of an archive is damaged.
     """
     from google.api_core.exceptions import NotFound
 
     landing = clients.storage().bucket(file["bucket"]).blob(file["name"], generation=int(file["generation"]))
+    name = names.shown_file(file)
     try:
-        original = Original.from_json(task.cursor["read"]) if task.cursor else _read(landing, gzip=gzip)
+        original = Original.from_json(task.cursor["read"]) if task.cursor else _read(landing, file, gzip=gzip)
         claim = arrivals.claim(task, original.content_sha256)
         if claim.verdict == "loaded_elsewhere":
             same = f"the same bytes (sha256 {original.sha256}) were loaded before, and nothing else came between"
-            raise Skip(f"{file['name']}: {same}")
+            raise Skip(f"{name}: {same}")
         if claim.verdict == "in_flight_elsewhere":
-            reason = f"{file['name']}: another slice decides whether its bytes are loaded already"
+            reason = f"{name}: another slice decides whether its bytes are loaded already"
             raise Wait(OWNER_WAIT_SECONDS, reason, waits_for=claim.waits_for, cursor={"read": asdict(original)})
-        _copy(landing, clients.bronze_bucket().blob(object_name(task.source.name, original.sha256, file["name"])))
+        _copy(landing, clients.bronze_bucket().blob(object_name(task.source.name, original.sha256, file)))
     except NotFound:
-        problem = gone(file["name"])
-        raise Rejected(problem.message, next_step=problem.next_step, kind=problem.kind) from None
+        raise rejected(gone(name)) from None
+    except NotRows as error:
+        raise rejected(damaged(name, error)) from error
     return original
 
 
-def _read(landing: Blob, *, gzip: bool) -> Original:
+def _read(landing: Blob, file: Mapping[str, Any], *, gzip: bool) -> Original:
     watch = _Watch(gzip=gzip)
-    landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
+    if file.get("member"):
+        with opened(landing, file) as stream:
+            while data := stream.read(CHUNK_BYTES):
+                watch.write(data)
+    else:
+        landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
     return Original(watch.sha256.hexdigest(), watch.content_sha256(), watch.evidence.verdict())
+
+
+@contextmanager
+def opened(blob: Blob, file: Mapping[str, Any]) -> Iterator[Readable]:
+    """The bytes of a file, or of a member of an archive, as they are read by ranges of a blob that holds it.
+
+    Raises :class:`~pipeline.csv_text.NotRows`, at any read, for a member that is damaged.
+    """
+    with blob.open("rb", chunk_size=DOWNLOAD_CHUNK_BYTES, raw_download=True, timeout=TRANSFER_SECONDS) as stream:
+        if not file.get("member"):
+            yield stream
+            return
+        try:
+            archive = Archive(stream, file["name"])
+        except Refused as refused:  # when it was planned it could be read
+            raise NotRows(str(refused)) from refused
+        with archive.open(file["member"]) as content:
+            yield content
+
+
+def damaged(name: str, error: NotRows) -> Problem:
+    """Why a file is set aside that turned out to be no text when it was read."""
+    step = "Check whether its upload was complete, and drop it again."
+    return Problem(f"{name} is not a table of text to its end: {error}", step)
+
+
+def rejected(problem: Problem) -> Rejected:
+    return Rejected(problem.message, next_step=problem.next_step, kind=problem.kind)
 
 
 def gone(name: str) -> Problem:

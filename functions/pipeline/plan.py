@@ -61,16 +61,19 @@ def start(run: str, asked: Mapping[str, Any], asked_at: datetime) -> None:
 def create_slices(plan: Mapping[str, Any]) -> None:
     """Create the state of every slice of a plan that has none yet, note its files' arrival and mark them as seen.
 
-    A file may have several slices, one for each stream that it is read into. An ask for certain streams may have left some of
-    them out, so it marks nothing: the schedule comes back to the file.
+    A file may have several slices, one for each stream that it is read into and each member of an archive. An ask for certain
+    streams may have left some of them out, so it marks nothing: the schedule comes back to the file.
     """
+    marked: set[str] = set()
     for data in plan["slices"]:
         arrivals.note(data)
         slices.create_slice(data)
         file = data["request"].get("file")
         if file and not plan["asked"].get("streams"):
             name = names.seen_name(file["bucket"], file["name"], file["generation"])
-            state.create(name, {"run_id": data["run_id"], "slice_id": data["slice_id"]})
+            if name not in marked:
+                state.create(name, {"run_id": data["run_id"], "slice_id": data["slice_id"]})
+                marked.add(name)
 
 
 def _plan_once(deployed: Contract, source: Source, run: str, asked: Mapping[str, Any], asked_at: datetime) -> Mapping[str, Any]:
@@ -114,9 +117,10 @@ def refrozen(run: str, data: Mapping[str, Any]) -> dict[str, Any]:
         found = list(sources.find(source.name).discover(ask, source, runs.configured_accounts(source.name)))
         if not found:
             return {}
-        taken = {other["stream"] for other in stored.data["slices"] if other["identity"] == data["identity"]}
-        mine = _again(data["stream"], taken, found)
-        _ask_for_others(data, taken | {mine.stream}, found, ask)
+        planned = {(other["identity"], other["stream"]) for other in stored.data["slices"]}
+        mine = _again(data, planned, found)
+        planned.add((mine.identity, mine.stream))
+        _ask_for_others(data, [piece for piece in found if (piece.identity, piece.stream) not in planned], ask)
         frozen: dict[str, Any] = {name: getattr(mine, name) for name in ("stream", "account", "mode")}
         frozen |= {"from": _day(mine.window_from), "to": _day(mine.window_to)}
         return {**frozen, "request": dict(mine.request), "contract": deployed.digest}
@@ -124,19 +128,24 @@ def refrozen(run: str, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"request": _request(stream), "contract": deployed.digest} if stream else {}
 
 
-def _again(stream: str, taken: Collection[str], found: Sequence[PlannedSlice]) -> PlannedSlice:
+def _again(data: Mapping[str, Any], planned: Collection[tuple[str, str]], found: Sequence[PlannedSlice]) -> PlannedSlice:
     """Which of a file's slices, as they would be planned today, a failed slice of it becomes: that of its own stream; where
-    the file turned out to be of other streams, the first that no sister of it has (``taken``)."""
-    own = next((piece for piece in found if piece.stream == stream), None)
-    return own or next((piece for piece in found if piece.stream not in taken), found[0])
+    the file turned out to be of other streams, the first that no sister of it has (``planned``: identities and streams).
+
+    A member of an archive stays that member; what was an archive that could not be read becomes one of its members.
+    """
+    mine = [piece for piece in found if piece.identity == data["identity"]] or found
+    own = next((piece for piece in mine if piece.stream == data["stream"]), None)
+    return own or next((piece for piece in mine if (piece.identity, piece.stream) not in planned), mine[0])
 
 
-def _ask_for_others(data: Mapping[str, Any], taken: Collection[str], found: Sequence[PlannedSlice], ask: Ask) -> None:
-    """A file that could not be placed had one slice; if it is read into more streams now, ask for a run that has the others.
+def _ask_for_others(data: Mapping[str, Any], unplanned: Sequence[PlannedSlice], ask: Ask) -> None:
+    """A file that could not be placed had one slice; if it is read into more now, ask for a run that has the others.
 
     The plan of a run is made once. Asked twice, the second run's slices are skipped by their bytes.
     """
-    others = sorted({piece.stream for piece in found} - set(taken))
+    known = contract.load().source(data["source"]).streams
+    others = sorted({piece.stream for piece in unplanned if piece.stream in known})
     if ask.landing_object is None or not others:
         return
     moment = clock.now()

@@ -179,6 +179,7 @@ def fail(piece: Slice, *, kind: str, message: str, next_step: str) -> None:
 def _note_failure(piece: Slice, error: Mapping[str, str]) -> None:
     """Leave the failure of a slice for the next build to register."""
     data = piece.data
+    file = data["request"].get("file")
     state.create(
         f"failures/{piece.id}.{piece.epoch}.json",
         {
@@ -187,7 +188,7 @@ def _note_failure(piece: Slice, error: Mapping[str, str]) -> None:
             "source": data["source"],
             "stream": f"{data['source']}.{data['stream']}",
             "account_id": data["account"],
-            "file_name": (data["request"].get("file") or {}).get("name"),
+            "file_name": names.shown_file(file) if file else None,
             "kind": error["kind"],
             "message": error["message"],
             "next_step": error["next_step"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from sandbox.order_currency import commonest_currency
@@ -31,3 +32,12 @@ def test_a_constant_of_the_folders_presets_counts(tmp_path: Path) -> None:
 def test_a_draw_goes_to_the_first_by_name(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + "1,2024-01-02,5,USD\n2,2024-01-02,5,GBP\n")
     assert commonest_currency(tmp_path) == "GBP"
+
+
+def test_orders_in_an_archive_count(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("orders.csv", HEADER + "1,2024-01-02,5,CHF\n2,2024-01-02,5,CHF\n")
+        archive.writestr("__MACOSX/._orders.csv", b"\0\1")
+    (tmp_path / "a.csv").write_text(HEADER + "1,2024-01-02,5,USD\n")
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "export.zip").read_bytes()[:90])
+    assert commonest_currency(tmp_path) == "CHF"

@@ -64,7 +64,8 @@ class PlannedSlice:
     window_from: date | None = None
     window_to: date | None = None
     identity: str = ""
-    """What tells this slice from its sisters beside stream, account and window: for files, bucket/name#generation."""
+    """What tells this slice from its sisters beside stream, account and window: for files bucket/name#generation and,
+    of an archive, /member."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ that was dropped goes unnoticed.
 from __future__ import annotations
 
 from pipeline.sources.crm.fetching import decided_of, fetch, pages_of
-from pipeline.sources.crm.planning import discover, is_ignored
+from pipeline.sources.crm.file_names import is_ignored
+from pipeline.sources.crm.planning import discover
 
 __all__ = ["decided_of", "discover", "fetch", "is_ignored", "pages_of"]

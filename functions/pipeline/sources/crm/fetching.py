@@ -5,26 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline import clients, originals
+from pipeline import clients, names, originals
 from pipeline.csv_judgement import decide
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch, RecordReader
-from pipeline.csv_refusals import FILE_SET_ASIDE, Problem
+from pipeline.csv_refusals import Problem
 from pipeline.csv_rows import RowConverter
 from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines
 from pipeline.csv_values import ValueFormat
 from pipeline.errors import Rejected, Retryable
 from pipeline.sources import Page, Task
 
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob
-
 PAGE_ROWS = 5_000
-DOWNLOAD_CHUNK_BYTES = 4 * 1024 * 1024
-TRANSFER_SECONDS = 60
-"""For one request; a whole file takes as many as it needs."""
 
 
 def fetch(task: Task) -> Iterator[Page]:
@@ -39,34 +33,30 @@ def fetch(task: Task) -> Iterator[Page]:
     reading = replace(reading, encoding=cursor["encoding"], guesses=tuple(cursor["guesses"]))
     if "values" in cursor:
         reading = replace(reading, values=ValueFormat.from_json(cursor["values"]), undecided=())
-    kept = originals.object_name(task.source.name, cursor["sha256"], file["name"])
-    blob = clients.bronze_bucket().blob(kept)
     facts = {
-        "file_name": file["name"],
+        "file_name": names.shown_file(file),
         "file_sha256": cursor["sha256"],
         "file_at": file["updated"],
-        "file_object": kept,
+        "file_object": originals.object_name(task.source.name, cursor["sha256"], file),
+        **{name: file[name] for name in ("member", "non_members") if file.get(name)},
         "preset": reading.preset,
         "encoding": reading.encoding,
         "delimiter": reading.dialect.delimiter,
         "guesses": list(reading.guesses),
     }
-    with _opened(blob, file["name"]) as stream:
+    with _opened(task.source.name, cursor["sha256"], file) as stream:
         yield from pages_of(stream, reading, cursor, facts)
 
 
 @contextmanager
-def _opened(blob: Blob, name: str) -> Iterator[Readable]:
+def _opened(source: str, sha256: str, file: Mapping[str, Any]) -> Iterator[Readable]:
     """The bytes of a kept file. Raises :class:`Rejected`, naming it, when they turn out to be no text while they are read."""
-    with blob.open("rb", chunk_size=DOWNLOAD_CHUNK_BYTES, raw_download=True, timeout=TRANSFER_SECONDS) as stream:
-        try:
+    kept = clients.bronze_bucket().blob(originals.object_name(source, sha256, file))
+    try:
+        with originals.opened(kept, file) as stream:
             yield stream
-        except NotRows as error:
-            raise Rejected(
-                f"{name} is not a table of text to its end: {error}",
-                next_step="Check whether its upload was complete, and drop it again.",
-                kind=FILE_SET_ASIDE,
-            ) from error
+    except NotRows as error:
+        raise originals.rejected(originals.damaged(names.shown_file(file), error)) from error
 
 
 def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
@@ -80,11 +70,10 @@ def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str
         reading = replace(reading, encoding=better.name, guesses=(*reading.guesses, *filter(None, [better.guess])))
     values = {}
     if reading.undecided:
-        blob = clients.bronze_bucket().blob(originals.object_name(task.source.name, kept.sha256, file["name"]))
-        with _opened(blob, file["name"]) as stream:
-            decided = decided_of(stream, reading, file["name"])
+        with _opened(task.source.name, kept.sha256, file) as stream:
+            decided = decided_of(stream, reading, names.shown_file(file))
         if isinstance(decided, Problem):
-            raise Rejected(decided.message, next_step=decided.next_step, kind=decided.kind)
+            raise originals.rejected(decided)
         reading, values = decided, {"values": asdict(decided.values)}
     return {"sha256": kept.sha256, "encoding": reading.encoding, "guesses": list(reading.guesses), **values}
 
