@@ -107,6 +107,10 @@ class Reading:
         reader.comment = self.comment
         reader.continuation = self._index_of(self.continuation, names)
         reader.one_row_per = self._index_of(self.one_row_per, names)
+        _, columns, _ = self.bind(reader.header)
+        # An invoice typed over two minutes has two times, but one total.
+        money = [column for column in columns if column.required and column.type == "decimal" and len(column.indexes) == 1]
+        reader.same = tuple(column.indexes[0] for column in money)
         return reader
 
     def _index_of(self, wanted: str | None, names: Sequence[str]) -> int | None:

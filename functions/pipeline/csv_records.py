@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from itertools import compress, islice
 from typing import Any
 
+from pipeline.csv_non_rows import RULE_STARTS, TOTAL_WORDS, TYPE_WORDS, is_remark, is_ruler, is_total, may_be_remarks
 from pipeline.csv_text import TextLines, is_clean, readable
-from pipeline.headers import stacked
+from pipeline.headers import plain, stacked
 from pipeline.sources import Aside
 
 CELL_CHARS = 10 * 1024 * 1024
@@ -27,18 +28,6 @@ _SWALLOWED_LINES = 3
 _SURE_WIDTH = 4
 _STEP_RECORDS = 500
 """Records judged together. One that is out of the ordinary costs a second, slower reading of its step."""
-
-TOTAL_WORDS = frozenset(
-    f"{word}{mark}"
-    for known in (
-        *("total", "totals", "grand total", "subtotal", "sub-total", "sum", "gesamt", "gesamtsumme", "summe", "zwischensumme"),
-        *("totaal", "subtotaal", "totale", "totale generale", "totali", "total général", "totaux", "somme", "total general"),
-        *("suma", "soma", "razem", "i alt", "summa", "yhteensä", "celkem", "toplam"),
-    )
-    for word in (known, known.upper(), known.capitalize(), known.title())
-    for mark in ("", ":", " :")
-)
-"""First cells of a row that sums up those above it, as exports and people write them."""
 
 if csv.field_size_limit() < CELL_CHARS:  # of the whole process: there is no other way to set it
     csv.field_size_limit(CELL_CHARS)
@@ -84,9 +73,10 @@ class Batch:
 class RecordReader:
     """Records below the header, which starts in the physical line ``header_line``.
 
-    A later record equal to the header is a non-row, as are blank ones, a record whose first cell starts with one of
-    ``totals_prefix`` (in any case) or with ``comment``, one whose cell ``continuation`` (an index) is empty, and one whose cell
-    ``one_row_per`` (an index) is empty or the same as in the record before.
+    A later record equal to the header (in any case, whatever blanks) is a non-row, as are blank ones and rulers, a record whose
+    first cell starts with one of ``totals_prefix`` (in any case) or with ``comment``, one whose cell ``continuation`` (an index)
+    is empty, and one whose cell ``one_row_per`` (an index) is empty or the same as in the record before. What stands below
+    another header, as where two exports were joined, is set aside until the first header comes again.
     """
 
     def __init__(self, lines: TextLines, dialect: Dialect, header_line: int = 1, header_rows: int = 1) -> None:
@@ -98,14 +88,23 @@ class RecordReader:
         self.one_row_per: int | None = None
         self._continued = ""
         """What stood in the cell ``one_row_per`` last."""
+        self.same: tuple[int, ...] = ()
+        """Cells in which a record that only continues may not contradict the one that it continues."""
+        self._begun: list[str] = []
+        """The record that was begun last, where ``one_row_per`` says what begins one."""
+        self._other_header = 0
+        """Line of another header that the records stand below."""
         self._lines = lines
         self._dialect = dialect
         lines.keep_from = header_line
         reader = csv.reader(lines.start_at(header_line), **dialect.arguments())
         self.header = stacked(list(islice(reader, header_rows)))
+        self._plain_header = list(map(plain, self.header))
+        names = [" ".join(name.split()) for name in self.header]
+        spelled = {spelled for name in names for spelled in (name, name.lower(), name.upper(), name.capitalize(), name.title())}
         first = self.header[0] if self.header else ""
-        self._unusual = {"", first, f"\ufeff{first}", *TOTAL_WORDS}
-        """First cells of records that want a second look: the header again, also from a file joined on, and totals."""
+        self._unusual = {"", first, f"\ufeff{first}", *spelled, *(f"\ufeff{name}" for name in names), *TOTAL_WORDS, *TYPE_WORDS}
+        """First cells of records that want a second look: a header again, also from a file joined on, totals, types."""
         self._go_to(header_line + reader.line_num)
 
     def read(self, limit: int) -> Batch:
@@ -128,6 +127,7 @@ class RecordReader:
         except csv.Error:
             rows = [[]]
         firsts = {row[0] for row in rows if row}
+        starts = {first[:2] for first in firsts}
         if (
             rows
             and (
@@ -139,7 +139,11 @@ class RecordReader:
                 or (self.totals_prefix and any(first.strip().casefold().startswith(self.totals_prefix) for first in firsts))
                 or (self.continuation is not None and not all(row[self.continuation].strip() for row in rows))
                 or (self.comment is not None and any(first.startswith(self.comment) for first in firsts))
-                or not _BLANKS.isdisjoint({first[:1] for first in firsts})
+                or not _BLANKS.isdisjoint({two[:1] for two in starts})
+                or not RULE_STARTS.isdisjoint(starts)
+                or (len(self.header) > 2 and may_be_remarks(rows))
+                or self._other_header
+                or (self.one_row_per is not None and self._contradicts(rows))
             )
         ):
             self._go_to(start)
@@ -198,7 +202,16 @@ class RecordReader:
             reason = "nul_character" if any("\0" in cell for cell in row) else "undecodable"
             column = next((name for name, cell in zip(self.header, row, strict=False) if not is_clean(cell)), None)
             return Aside(reason, self._raw(start, end), start, column)
-        if row == self.header or [row[0].lstrip("\ufeff"), *row[1:]] == self.header:
+        if row == self.header or ((now := plain(row[0])) in self._plain_header and list(map(plain, row)) == self._plain_header):
+            self._other_header = 0
+            return None
+        if now in self._plain_header and now and self._is_header(row):
+            self._other_header = start
+            return Aside("other_header", self._raw(start, end), start, value="its columns are not those of the file's header")
+        if self._other_header:
+            value = f"the header above it, in line {self._other_header}, is not the file's"
+            return Aside("below_other_header", self._raw(start, end), start, value=value)
+        if is_ruler(row):
             return None
         if self.totals_prefix and row[0].strip().casefold().startswith(self.totals_prefix):
             return None
@@ -216,15 +229,45 @@ class RecordReader:
             return Aside("broken_quotes", self._raw(start, start), start)
         if self.continuation is not None and not row[self.continuation].strip():
             return None
-        if _is_total(row):
+        if is_total(row):
             return Aside("totals_row", self._raw(start, end), start, value=next(filter(None, map(str.strip, row))))
-        return None if self.one_row_per is not None and self._continues(row) else row
+        if is_remark(row):
+            return Aside("remark", self._raw(start, end), start, value=next(filter(None, map(str.strip, row))))
+        if self.one_row_per is None:
+            return row
+        before = self._begun
+        if not self._continues(row):
+            return row
+        if (index := self._differing(row, before)) is not None:
+            value = f"{row[index].strip()}, and {before[index].strip()} in the row that it continues"
+            return Aside("contradicting_row", self._raw(start, end), start, self.header[index], value)
+        return None
+
+    def _is_header(self, row: list[str]) -> bool:
+        """Whether more than half of a record's cells are names of columns: the header of another export that was joined on."""
+        filled = list(filter(None, map(plain, row)))
+        named = sum(cell in self._plain_header for cell in filled)
+        return named > 1 and 2 * named > len(filled)
 
     def _continues(self, row: list[str]) -> bool:
         """Whether a record only goes on with what the one before began. The first one begins something, whatever it holds."""
         before, now = self._continued, row[self.one_row_per or 0].strip()
         self._continued = now or before
-        return bool(before) and now in ("", before)
+        if before and now in ("", before):
+            return True
+        self._begun = row
+        return False
+
+    def _differing(self, row: list[str], begun: list[str]) -> int | None:
+        """The first cell in which a record contradicts the one that it continues."""
+        return next((index for index in self.same if row[index].strip() not in ("", begun[index].strip())), None)
+
+    def _contradicts(self, rows: list[list[str]]) -> bool:
+        """Whether one of some records contradicts the one that it continues. Nothing is remembered of having looked."""
+        remembered = self._continued, self._begun
+        found = any(self._continues(row) and self._differing(row, self._begun) is not None for row in rows)
+        self._continued, self._begun = remembered
+        return found
 
     def _broken(self, start: int, end: int, message: str) -> Aside:
         """A record that the strict reader refused; ``end`` is the last line that it had taken."""
@@ -263,12 +306,3 @@ class RecordReader:
 
     def _raw(self, start: int, end: int) -> str:
         return readable("".join(self._lines.between(start, end)).rstrip("\r\n"))
-
-
-def _is_total(row: list[str]) -> bool:
-    """Whether a record is the sum of those above it: a word for that, then nothing but numbers. Loaded, it would count twice.
-
-    A preset that names it (``totals_prefix``) makes it a non-row; undeclared it may be a customer called Total, and is shown.
-    """
-    filled = [cell for cell in map(str.strip, row) if cell]
-    return len(filled) > 1 and filled[0] in TOTAL_WORDS and all(any(map(str.isdigit, cell)) for cell in filled[1:])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline import contract, presets
 from pipeline.contract import Source
-from pipeline.csv_records import TOTAL_WORDS
+from pipeline.csv_non_rows import TOTAL_WORDS
 from pipeline.presets import Preset
 from sandbox.drafts import shapes
 from sandbox.drafts.guess import Draft, currency_in, currency_pattern, guess, with_companion, words

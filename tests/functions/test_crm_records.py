@@ -275,3 +275,62 @@ def test_declared_totals_and_continuations_are_found_wherever_they_stand() -> No
     reader.totals_prefix, reader.continuation = ("sum", "total"), 1
     batch = reader.read(5_000)
     assert (len(batch.records), batch.non_rows, batch.aside) == (1_998, 2, [])
+
+
+def reasons(batch: Batch) -> list[tuple[str, int | None, str | None]]:
+    return [(aside.reason, aside.line, aside.value) for aside in batch.aside]
+
+
+def test_the_header_again_is_no_row_in_whatever_case_and_blanks() -> None:
+    batch = records(b"contact_id,City\n1,x\nCONTACT_ID, city \n2,y\n Contact_ID ,City\n\xef\xbb\xbfcontact_id,City\n3,z\n")
+    assert [record[0] for record in batch.records] == ["1", "2", "3"]
+    assert (batch.non_rows, batch.aside) == (3, [])
+
+
+def test_below_the_header_of_another_export_nothing_is_read_by_the_first_one() -> None:
+    """Two exports joined, the second with its columns in another order: read by the first header, ids became addresses."""
+    batch = records(b"contact_id,email,city\n1,a@x,m\nemail,contact_id,city\nb@x,2,n\ncontact_id,email,city\n3,c@x,o\n")
+    assert [record[0] for record in batch.records] == ["1", "3"]
+    assert reasons(batch) == [
+        ("other_header", 3, "its columns are not those of the file's header"),
+        ("below_other_header", 4, "the header above it, in line 3, is not the file's"),
+    ]
+    assert batch.non_rows == 1
+    whole = b"contact_id,email,city\n1,a@x,m\n" + b"email,contact_id,city\n" + b"b@x,2,n\n" * 2_000
+    assert [len(records(whole, limit=limit).aside) for limit in (7, 5_000)] == [2_001, 2_001]
+
+
+def test_a_row_that_names_one_column_is_a_row() -> None:
+    assert records(b"channel,email,city\nemail,a@x,m\ncity,b@x,n\n").aside == []
+
+
+def test_rulers_are_no_rows_and_remarks_and_types_are_shown() -> None:
+    batch = records(
+        b"id,email,city\nvarchar,varchar,text\n----,-----,----\n1,a,x\n====\n"
+        b"(1 row affected),,\nConfidential - do not share,,\nTotal (1),,\nAnn Lee,,x\n2,,\n3 b,c,\n"
+    )
+    assert [record[0] for record in batch.records] == ["1", "Ann Lee", "2", "3 b"]
+    assert batch.non_rows == 2
+    assert reasons(batch) == [
+        ("remark", 2, "varchar"),
+        ("remark", 6, "(1 row affected)"),
+        ("remark", 7, "Confidential - do not share"),
+        ("remark", 8, "Total (1)"),
+    ]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5_000])
+def test_a_line_of_an_order_with_another_total_does_not_vanish_into_it(limit: int) -> None:
+    rows = [f"{n},{n}.50,a\n{n},{n}.50,b\n{n},,c\n" for n in range(1, 1_001)]
+    rows[700] = "701,701.50,a\n701,9.99,b\n701,,c\n"
+    reader = RecordReader(TextLines(io.BytesIO(("order,total,item\n" + "".join(rows)).encode()), "utf-8"), Dialect())
+    reader.one_row_per, reader.same = 0, (1,)
+    whole = Batch()
+    while (batch := reader.read(limit)).taken:
+        whole.records += batch.records
+        whole.aside += batch.aside
+        whole.non_rows += batch.non_rows
+    assert (len(whole.records), whole.non_rows) == (1_000, 1_999)
+    (aside,) = whole.aside
+    assert (aside.reason, aside.line, aside.column) == ("contradicting_row", 2103, "total")
+    assert aside.value == "9.99, and 701.50 in the row that it continues"
