@@ -176,6 +176,8 @@ class Broker:
                     else:
                         self._handed_out[delivery.ack_id] = self.clock.seconds()
                         taken.append(delivery)
+            if taken:
+                self.changed.notify_all()  # whoever watches over deadlines has a new one
             return taken
 
     def acknowledge(self, queue: SubscriptionQueue, ack_ids: Iterable[str], detail: str = "") -> None:

@@ -202,6 +202,16 @@ def test_the_audience_of_a_token_is_by_default_the_endpoint(start: Callable[...,
     assert tokens == {f"Bearer {world.web.url}", None}
 
 
+def test_the_deadline_of_a_lone_pulled_message_ends_too(start: Callable[..., World]) -> None:
+    """Nothing else happens in this engine that would make it look at its deadlines."""
+    world = start(ack_deadline_scale=0.05)
+    name = world.cloud.subscribe(world.topic)
+    world.cloud.publish(world.topic, b"x")
+    (first,) = world.cloud.pull(name)
+    (second,) = world.cloud.pull(name)
+    assert second.ack_id != first.ack_id
+
+
 # ---- faults
 
 
