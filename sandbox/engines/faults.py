@@ -6,20 +6,70 @@
     with bigquery.faults.add(Cut(after=True), method="jobs.insert", detail={"kind": "load"}):
         ...                                      # the job ran, its answer is lost
 
-An engine describes each call as a :class:`Call` and asks its :class:`Faults` what shall happen to it. Only the standard
-library is used here, because the BigQuery engine lives in an environment of its own.
+An engine describes each call as a :class:`Call` and asks its :class:`Faults` what shall happen to it. What it does by itself
+(a push, the ringing of a schedule, the task of a job) is a call too, with a name in small letters. Only the standard library
+is used here, because the BigQuery engine lives in an environment of its own.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import itertools
+import json
 import random
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
+
+from sandbox.engines.fault_effects import (
+    EFFECTS,
+    Corrupt,
+    Cut,
+    Delay,
+    Drop,
+    Duplicate,
+    Effect,
+    JobFails,
+    JobSlow,
+    JobStuck,
+    Refuse,
+    TaskFails,
+    TaskHangs,
+    TaskKilled,
+    Truncate,
+)
+
+__all__ = [
+    "Call",
+    "Corrupt",
+    "Cut",
+    "Delay",
+    "Drop",
+    "Duplicate",
+    "Effect",
+    "Failure",
+    "Faults",
+    "JobFails",
+    "JobSlow",
+    "JobStuck",
+    "Refuse",
+    "Rule",
+    "Switch",
+    "TaskFails",
+    "TaskHangs",
+    "TaskKilled",
+    "Truncate",
+    "carry_out",
+    "meet",
+    "switch",
+]
+
+Answer = TypeVar("Answer")
+Failure = Refuse | Cut | Drop
+"""Effects that come in the place of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,80 +83,6 @@ class Call:
     name: str = ""
     detail: Mapping[str, str] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Answer with an HTTP status.
-
-    ``after``: the call takes effect all the same, only the answer is this error. ``reason`` is Google's word for it; the
-    usual one of the status when empty. ``retry_after_seconds`` becomes a Retry-After header.
-    """
-
-    status: int
-    reason: str = ""
-    message: str = "A fault on purpose."
-    after: bool = False
-    retry_after_seconds: float | None = None
-
-    @property
-    def usual_reason(self) -> str:
-        """The reason that is given, or else Google's word for the status."""
-        return self.reason or USUAL_REASONS.get(self.status, "internalError")
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Cut the connection without an answer: before the call took effect, or ``after`` it did (the lost answer)."""
-
-    after: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """Wait before the call is carried out (real seconds). Further faults may follow."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Truncate:
-    """Cut the connection after ``size_bytes`` of the body: of an upload on its way in, of a download on its way out."""
-
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Corrupt:
-    """Flip one bit of the body on its way in (uploads) or out (downloads); checksums are then wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobFails:
-    """BigQuery: the job is accepted and recorded, does nothing, and ends with this error."""
-
-    reason: str
-    message: str = "A fault on purpose. Retrying the job may solve the problem."
-
-
-@dataclass(frozen=True, slots=True)
-class JobStuck:
-    """BigQuery: the job is accepted, does nothing, and is shown as running for as long as the engine's process lives.
-
-    After a restart of the engine it has failed with ``stopped``, as BigQuery ends such jobs at last.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class JobSlow:
-    """BigQuery: the job is done at once, but is shown as running for ``seconds``; None: until the engine restarts."""
-
-    seconds: float | None = None
-
-
-Effect = Refuse | Cut | Delay | Truncate | Corrupt | JobFails | JobStuck | JobSlow
-EFFECTS: Mapping[str, type[Effect]] = {
-    kind.__name__: kind for kind in (Refuse, Cut, Delay, Truncate, Corrupt, JobFails, JobStuck, JobSlow)
-}
 
 Predicate = Callable[[Call], bool]
 
@@ -139,6 +115,8 @@ class Rule:
     hits: int = 0
     _random: random.Random = field(init=False, repr=False)
     _owner: Faults | None = field(default=None, repr=False)
+    _methods: frozenset[str] | None = field(default=None, repr=False)
+    """The engine's calls that the rule concerns; None: whichever fit its pattern."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -159,7 +137,9 @@ class Rule:
         return True
 
     def _matches(self, call: Call) -> bool:
-        patterns = [(call.method, self.method), (call.name, self.name)]
+        if not (fnmatch.fnmatchcase(call.method, self.method) if self._methods is None else call.method in self._methods):
+            return False
+        patterns = [(call.name, self.name)]
         patterns += [(call.detail.get(key, ""), pattern) for key, pattern in self.detail.items()]
         return all(fnmatch.fnmatchcase(text, pattern) for text, pattern in patterns) and self.when(call)
 
@@ -181,7 +161,7 @@ class Rule:
             raise ValueError(f"not a fault: {dict(value)}; effects are {', '.join(EFFECTS)}")
         try:
             return cls(kind(**(value.get("settings") or {})), **fields)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"not a fault: {dict(value)}: {error}") from error
 
     def remove(self) -> None:
@@ -206,21 +186,50 @@ class Faults:
         self._lock = threading.Lock()
         self._rules: list[Rule] = []
         self._ids = itertools.count(1)
+        self._offered: dict[str, frozenset[type[Effect]]] = {}
+
+    def offer(self, methods: Iterable[str], *effects: type[Effect]) -> None:
+        """Says which effects these methods know; a rule that fits no method is refused from then on."""
+        with self._lock:
+            for method in methods:
+                self._offered[method] = self._offered.get(method, frozenset()) | {*effects}
+
+    @property
+    def offered(self) -> Mapping[str, frozenset[type[Effect]]]:
+        """Every method for which there are faults, with the effects that it knows."""
+        return dict(self._offered)
 
     def __bool__(self) -> bool:
         """Whether there is any rule, spent ones included: without one, no call needs to be described."""
         return bool(self._rules)
 
     def add(self, effect: Effect, **settings: Any) -> Rule:
-        """Adds a rule (its fields are the settings) behind those that are there; returns it."""
+        """Adds a rule (its fields are the settings) behind those that are there; returns it.
+
+        Raises ValueError for one that can never be met: no method of the engine fits it, or none that fits knows the effect.
+        """
         return self.put(Rule(effect, **settings))
 
     def put(self, rule: Rule) -> Rule:
-        """Adds a rule that is made already."""
+        """Adds a rule that is made already. Raises ValueError as :meth:`add` does."""
         with self._lock:
+            if self._offered:
+                rule._methods = self._concerned(rule)
             rule.id, rule._owner = next(self._ids), self
             self._rules.append(rule)
         return rule
+
+    def _concerned(self, rule: Rule) -> frozenset[str]:
+        kind = type(rule.effect)
+        fitting = fnmatch.filter(self._offered, rule.method)
+        if not fitting:
+            raise ValueError(f"there is no call {rule.method!r} here; there are {', '.join(sorted(self._offered))}")
+        concerned = frozenset(method for method in fitting if kind in self._offered[method])
+        if not concerned:
+            knowing = sorted(method for method, effects in self._offered.items() if kind in effects)
+            where = f"{', '.join(knowing)} can" if knowing else "no call of this engine can"
+            raise ValueError(f"{rule.method} cannot meet {kind.__name__}; {where}")
+        return concerned
 
     def discard(self, rule: Rule) -> None:
         """Ends one rule."""
@@ -259,18 +268,63 @@ class Faults:
         return met
 
 
-USUAL_REASONS = {
-    400: "invalid",
-    401: "authError",
-    403: "forbidden",
-    404: "notFound",
-    408: "uploadBrokenConnection",
-    409: "conflict",
-    412: "conditionNotMet",
-    429: "rateLimitExceeded",
-    500: "internalError",
-    502: "badGateway",
-    503: "backendError",
-    504: "gatewayTimeout",
-}
-"""Google's word for a status in the error bodies of its JSON APIs, where a fault names none."""
+class Switch(Protocol):
+    """The faults of one engine, in this process or in another one."""
+
+    def put(self, rule: Rule) -> Any: ...
+
+    def active(self) -> list[dict[str, Any]]: ...
+
+    def all(self) -> list[dict[str, Any]]: ...
+
+    def discard_id(self, identifier: int) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+def switch(faults: Switch, verb: str, rest: str, body: bytes) -> Any:
+    """What an HTTP request at the address of ``faults`` asks for: does it, and returns the JSON of the answer.
+
+    ``GET`` lists those from which more may come, or all with ``rest`` ``all``; ``POST`` adds the rule in ``body``; ``DELETE``
+    ends all, or the one whose id is ``rest``. Raises ValueError for what makes no sense.
+    """
+    if verb == "POST":
+        return {"id": faults.put(Rule.from_json(json.loads(body))).id}
+    if verb == "DELETE":
+        faults.discard_id(int(rest)) if rest else faults.reset()
+        return {}
+    return faults.all() if rest == "all" else faults.active()
+
+
+def meet(faults: Faults, call: Call, sleep: Callable[[float], object] = time.sleep) -> Effect | None:
+    """Waits out the delays that this call meets with, and returns the effect behind them."""
+    for effect in faults.meet(call):
+        if isinstance(effect, Delay):
+            sleep(effect.seconds)
+        else:
+            return effect
+    return None
+
+
+def carry_out(
+    faults: Faults,
+    call: Callable[[], Call],
+    act: Callable[[], Answer],
+    failure: Callable[[Failure], Answer],
+    sleep: Callable[[float], object] = time.sleep,
+) -> Answer:
+    """What ``act()`` answers, as far as the faults of this call let it happen and its answer through.
+
+    ``call`` describes it, and is not asked while no fault is set. ``failure`` makes an answer, or raises an error, of an effect
+    that comes in its place.
+    """
+    if not faults:
+        return act()
+    effect = meet(faults, call(), sleep)
+    if isinstance(effect, Drop) or (isinstance(effect, Refuse | Cut) and not effect.after):
+        return failure(effect)
+    if isinstance(effect, Duplicate):
+        for _ in range(effect.times - 1):
+            act()
+    answer = act()
+    return failure(effect) if isinstance(effect, Refuse | Cut) else answer

@@ -6,15 +6,20 @@ speaks gRPC describes its methods as a :class:`Service` and lets a :class:`GrpcS
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
+
+from sandbox.engines import grpc_faults
+from sandbox.engines.faults import Cut, Delay, Duplicate, Failure, Faults, Refuse, carry_out, meet
 
 Handler: TypeAlias = Any
 """A grpc.RpcMethodHandler, as grpc's factory functions make it."""
@@ -22,6 +27,10 @@ Handler: TypeAlias = Any
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 32 << 20
+PAGING = "page_size page_token"
+"""What :func:`page` reads of a request."""
+README = "sandbox/engines/README.md"
+"""Where it is written what the engines emulate and what they do not."""
 
 
 class CallError(Exception):
@@ -55,7 +64,17 @@ def failed_precondition(message: str) -> CallError:
 
 def not_emulated(what: str) -> CallError:
     """UNIMPLEMENTED: real, but not emulated here. Loud, because a call without effect would be a false green."""
-    return CallError(grpc.StatusCode.UNIMPLEMENTED, f"The sandbox does not emulate {what}.")
+    return CallError(grpc.StatusCode.UNIMPLEMENTED, f"The sandbox does not emulate {what}; see {README}.")
+
+
+def only(message: Any, known: Collection[str], what: str) -> None:
+    """Raises UNIMPLEMENTED when ``message`` has a field set that is not among ``known``: it would be ignored.
+
+    By what is known, not by what is missing, so that a field which a later client brings is refused too.
+    """
+    for field, _ in raw(message).ListFields():
+        if field.name not in known:
+            raise not_emulated(f"{what} {field.name}")
 
 
 def raw(message: Any) -> Any:
@@ -67,11 +86,14 @@ def raw(message: Any) -> Any:
 class Method:
     """One method: its request type (proto-plus or protobuf) and the function that answers ``(request, context)``.
 
-    A ``streaming`` method gets an iterator of requests and returns one of responses.
+    ``reads``: the request's fields that have an effect, separated by spaces; a request that sets another one is refused. None
+    leaves it to ``answer`` to look (requests that are themselves the resource to be made). A ``streaming`` method gets an
+    iterator of requests and returns one of responses.
     """
 
     request: Any
     answer: Callable[[Any, grpc.ServicerContext], Any]
+    reads: str | None = None
     streaming: bool = False
 
 
@@ -82,29 +104,62 @@ class Service:
     name: str
     methods: Mapping[str, Method]
 
-    def handlers(self) -> dict[str, Handler]:
-        """Path (``/service/Method``) to gRPC handler."""
-        return {f"/{self.name}/{name}": _handler(method) for name, method in self.methods.items()}
+    def handlers(self, faults: Faults) -> dict[str, Handler]:
+        """Path (``/service/Method``) to gRPC handler. Their calls meet with ``faults``, which learns their names."""
+        faults.offer(self.methods, Refuse, Cut, Delay, Duplicate)
+        return {f"/{self.name}/{name}": _handler(name, method, faults) for name, method in self.methods.items()}
 
 
-def _handler(method: Method) -> Handler:
+def _handler(name: str, method: Method, faults: Faults) -> Handler:
     read = method.request.deserialize if hasattr(method.request, "deserialize") else method.request.FromString
+    reads = None if method.reads is None else frozenset(method.reads.split())
 
     def unary(request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            return method.answer(request, context)
+            if reads is not None:
+                only(request, reads, f"{name} with")
+            if not faults:
+                return method.answer(request, context)
+            return carry_out(
+                faults,
+                lambda: grpc_faults.described(name, raw(request)),
+                lambda: method.answer(request, context),
+                _fail,
+                lambda seconds: _sleep(seconds, context),
+            )
         except CallError as error:
             _abort(context, error)
 
     def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         try:
-            yield from method.answer(requests, context)
+            if not faults:
+                yield from method.answer(requests, context)
+                return
+            first = next(requests)
+            call = grpc_faults.described(name, raw(first))
+            effect = meet(faults, call, lambda seconds: _sleep(seconds, context))
+            if isinstance(effect, Refuse | Cut) and not effect.after:
+                _fail(effect)
+            yield from grpc_faults.bent(method.answer(itertools.chain([first], requests), context), effect, _fail)
         except CallError as error:
             _abort(context, error)
 
     if method.streaming:
         return grpc.stream_stream_rpc_method_handler(stream, read, _write)
     return grpc.unary_unary_rpc_method_handler(unary, read, _write)
+
+
+def _fail(effect: Failure) -> NoReturn:
+    if isinstance(effect, Refuse):
+        raise CallError(grpc.StatusCode[effect.code], effect.message)
+    raise CallError(grpc.StatusCode.UNAVAILABLE, "Socket closed")  # grpc's own words for a connection that was cut
+
+
+def _sleep(seconds: float, context: grpc.ServicerContext) -> None:
+    """A call whose caller has gone meanwhile (or whose server has stopped) is not carried out."""
+    time.sleep(seconds)
+    if not context.is_active():
+        raise CallError(grpc.StatusCode.CANCELLED, "The caller has gone.")
 
 
 def _write(message: Any) -> bytes:
@@ -182,10 +237,10 @@ class GrpcServer:
         self._server: grpc.Server | None = None
         self.address = ""
 
-    def add(self, services: Sequence[Service]) -> None:
-        """Adds services; allowed at any time."""
+    def add(self, services: Sequence[Service], faults: Faults) -> None:
+        """Adds services, whose calls meet with ``faults``; allowed at any time."""
         for service in services:
-            self._handlers.by_path |= service.handlers()
+            self._handlers.by_path |= service.handlers(faults)
 
     def start(self) -> str:
         """Starts serving unless it does; returns the address ``127.0.0.1:<port>``. Raises OSError for a taken port."""
@@ -216,12 +271,14 @@ class GrpcServer:
 class GrpcEngine:
     """Base of the small engines: serves its services on a server of its own, or on one that it shares with others.
 
-    A shared ``server`` is started by whichever engine starts first, and stopped by whoever made it.
+    A shared ``server`` is started by whichever engine starts first, and stopped by whoever made it. ``faults`` breaks calls on
+    purpose, at any time.
     """
 
     def __init__(self, *, port: int = 0, server: GrpcServer | None = None) -> None:
         self._owns_server = server is None
         self._server = server or GrpcServer(port)
+        self.faults = Faults()
 
     def services(self) -> Sequence[Service]:
         """What the engine serves."""
@@ -229,7 +286,7 @@ class GrpcEngine:
 
     def start(self) -> str:
         """Starts serving; returns the address ``127.0.0.1:<port>``."""
-        self._server.add(self.services())
+        self._server.add(self.services(), self.faults)
         return self._server.start()
 
     def stop(self) -> None:

@@ -9,12 +9,12 @@ from sandbox.clock import Clock
 from sandbox.engines.grpc_services import GrpcServer
 from sandbox.engines.outbound import TokenSource
 from sandbox.engines.pubsub_broker import Backlog, Broker, DeliveryRecord
-from sandbox.engines.pubsub_faults import Faults
+from sandbox.engines.pubsub_faults import PubSubFaults
 from sandbox.engines.pubsub_journal import PubsubMessage
 from sandbox.engines.pubsub_push import Pusher
 from sandbox.engines.pubsub_services import SubscriberService, publisher_service
 
-__all__ = ["Backlog", "DeliveryRecord", "Faults", "PubSubEngine", "TokenSource"]
+__all__ = ["Backlog", "DeliveryRecord", "PubSubEngine", "PubSubFaults", "TokenSource"]
 
 
 class PubSubEngine:
@@ -44,6 +44,8 @@ class PubSubEngine:
         self._clock = clock or Clock()
         self._scales = (time_scale, ack_deadline_scale)
         self._max_pushes_in_flight = max_pushes_in_flight
+        self.faults = PubSubFaults()
+        """Faults on purpose; may be switched at any time."""
         self._server: GrpcServer | None = None
         self._broker: Broker | None = None
 
@@ -54,17 +56,18 @@ class PubSubEngine:
             raise RuntimeError("the Pub/Sub engine is not started")
         return self._broker
 
-    @property
-    def faults(self) -> Faults:
-        """Duplicates, losses and delays on purpose; may be switched at any time."""
-        return self.broker.faults
-
     def start(self) -> str:
         """Opens the directory and serves it; returns the address, ``127.0.0.1:<port>``."""
         time_scale, ack_deadline_scale = self._scales
-        broker = Broker(self._directory, clock=self._clock, time_scale=time_scale, ack_deadline_scale=ack_deadline_scale)
+        broker = Broker(
+            self._directory,
+            clock=self._clock,
+            faults=self.faults,
+            time_scale=time_scale,
+            ack_deadline_scale=ack_deadline_scale,
+        )
         server = GrpcServer(self._port)
-        server.add([publisher_service(broker), SubscriberService(broker).service()])
+        server.add([publisher_service(broker), SubscriberService(broker).service()], self.faults)
         try:
             address = server.start()
         except OSError:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sandbox.clock import Clock
 from sandbox.engines.grpc_services import already_exists, not_found
-from sandbox.engines.pubsub_faults import Faults
+from sandbox.engines.pubsub_faults import PubSubFaults
 from sandbox.engines.pubsub_journal import PubSubJournal, PubsubMessage
 from sandbox.engines.pubsub_queue import Delivery, SubscriptionQueue
 from sandbox.engines.pubsub_settings import backoff_limits
@@ -58,11 +58,19 @@ class Broker:
     whenever something may have become deliverable.
     """
 
-    def __init__(self, root: Path, *, clock: Clock, time_scale: float = 1.0, ack_deadline_scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Clock,
+        faults: PubSubFaults,
+        time_scale: float = 1.0,
+        ack_deadline_scale: float = 1.0,
+    ) -> None:
         self.clock = clock
         self.time_scale = time_scale
         self.ack_deadline_scale = ack_deadline_scale
-        self.faults = Faults()
+        self.faults = faults
         self.log: deque[DeliveryRecord] = deque(maxlen=LOG_LENGTH)
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
@@ -187,6 +195,13 @@ class Broker:
                 return  # too late to be kept: the message comes again at the next start
             self._finish(queue, ack_ids, "acknowledged", detail)
             self.changed.notify_all()
+
+    def drop(self, queue: SubscriptionQueue, ack_id: str) -> None:
+        """Loses a delivery for good: it counts as acknowledged and never arrives."""
+        with self.changed:
+            if not self.stopping:
+                self._finish(queue, [ack_id], "dropped", "by a fault")
+                self.changed.notify_all()
 
     def _finish(self, queue: SubscriptionQueue, ack_ids: Iterable[str], outcome: str, detail: str) -> None:
         released = [delivery for ack_id in ack_ids if (delivery := queue.release(ack_id))]

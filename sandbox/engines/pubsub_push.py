@@ -6,14 +6,19 @@ import base64
 import http.client
 import json
 import threading
+import time
 from typing import Any
 
+from sandbox.engines.faults import Call, Drop, Failure, Refuse, carry_out
 from sandbox.engines.outbound import TokenSource, send
 from sandbox.engines.pubsub_broker import Broker
 from sandbox.engines.pubsub_queue import Delivery, SubscriptionQueue
 
 ACKNOWLEDGING = frozenset({102, 200, 201, 202, 204})
 """Statuses that acknowledge a push; every other one, 429 too, is a nack (documentation of push subscriptions)."""
+
+DROPPED = -1
+"""In the place of a status: lost on the way by a fault."""
 
 
 def push_body(settings: Any, delivery: Delivery) -> dict[str, Any]:
@@ -101,18 +106,15 @@ class Pusher:
             return min((moment for moment in (*self._moments(), *pulled) if moment > after), default=None)
 
     def _push(self, queue: SubscriptionQueue, delivery: Delivery, ack_id: str, deadline_seconds: float) -> None:
-        config = queue.settings.push_config
         status, detail = 0, ""
         try:
-            headers = {"Content-Type": "application/json", "From": "noreply@google.com"}
-            if config.HasField("oidc_token"):
-                if self._token is None:
-                    raise RuntimeError("the subscription asks for an OIDC token, and the engine has no source of them")
-                audience = config.oidc_token.audience or config.push_endpoint
-                bearer = self._token(config.oidc_token.service_account_email, audience)
-                headers["Authorization"] = f"Bearer {bearer}"
-            body = json.dumps(push_body(queue.settings, delivery)).encode()
-            status = send("POST", config.push_endpoint, body, headers, max(deadline_seconds, 0.001))
+            status = carry_out(
+                self._broker.faults,
+                lambda: _call(queue, delivery),
+                lambda: self._post(queue.settings, delivery, deadline_seconds),
+                _failure,
+                self._delay,
+            )
             detail = str(status)
         except (OSError, http.client.HTTPException, RuntimeError) as error:
             detail = f"{type(error).__name__}: {error}"
@@ -120,8 +122,46 @@ class Pusher:
             # ack_id is that of this very delivery: once its deadline has passed, a late answer changes nothing.
             with self._broker.changed:
                 queue.pushes_in_flight -= 1
-                if status in ACKNOWLEDGING:
+                if status == DROPPED:
+                    self._broker.drop(queue, ack_id)
+                elif status in ACKNOWLEDGING:
                     self._broker.acknowledge(queue, [ack_id], detail)
                 else:
                     self._broker.fail(queue, ack_id, "nacked", detail)
                 self._broker.changed.notify_all()
+
+    def _post(self, settings: Any, delivery: Delivery, deadline_seconds: float) -> int:
+        """Sends the push and returns the answer's status. Raises OSError, HTTPException, and RuntimeError without a token."""
+        config = settings.push_config
+        headers = {"Content-Type": "application/json", "From": "noreply@google.com"}
+        if config.HasField("oidc_token"):
+            if self._token is None:
+                raise RuntimeError("the subscription asks for an OIDC token, and the engine has no source of them")
+            audience = config.oidc_token.audience or config.push_endpoint
+            bearer = self._token(config.oidc_token.service_account_email, audience)
+            headers["Authorization"] = f"Bearer {bearer}"
+        body = json.dumps(push_body(settings, delivery)).encode()
+        return send("POST", config.push_endpoint, body, headers, max(deadline_seconds, 0.001))
+
+    def _delay(self, seconds: float) -> None:
+        time.sleep(seconds)
+        if self._broker.stopping:
+            raise ConnectionAbortedError("the engine has stopped")
+
+
+def _call(queue: SubscriptionQueue, delivery: Delivery) -> Call:
+    message = delivery.message
+    known = {
+        "message": message.message_id,
+        "attempt": str(delivery.attempts),
+        "endpoint": queue.settings.push_config.push_endpoint,
+    }
+    return Call("push", queue.name, {**message.attributes, **known})
+
+
+def _failure(effect: Failure) -> int:
+    if isinstance(effect, Refuse):
+        return effect.http_status
+    if isinstance(effect, Drop):
+        return DROPPED
+    raise ConnectionResetError("the connection was cut on purpose")

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from google.pubsub_v1 import types
 
-from sandbox.engines.grpc_services import CallError, Method, Service, invalid_argument, page
+from sandbox.engines.grpc_services import PAGING, CallError, Method, Service, invalid_argument, page
 from sandbox.engines.pubsub_broker import Broker
 from sandbox.engines.pubsub_queue import Delivery, SubscriptionQueue
 from sandbox.engines.pubsub_settings import (
@@ -62,12 +62,16 @@ def publisher_service(broker: Broker) -> Service:
         "google.pubsub.v1.Publisher",
         {
             "CreateTopic": Method(types.Topic.pb(), create_topic),
-            "UpdateTopic": Method(types.UpdateTopicRequest.pb(), update_topic),
-            "GetTopic": Method(types.GetTopicRequest.pb(), lambda request, _: broker.topic(request.topic)),
-            "ListTopics": Method(types.ListTopicsRequest.pb(), list_topics),
-            "ListTopicSubscriptions": Method(types.ListTopicSubscriptionsRequest.pb(), list_topic_subscriptions),
-            "DeleteTopic": Method(types.DeleteTopicRequest.pb(), lambda request, _: broker.delete_topic(request.topic)),
-            "Publish": Method(types.PublishRequest.pb(), publish),
+            "UpdateTopic": Method(types.UpdateTopicRequest.pb(), update_topic, "topic update_mask"),
+            "GetTopic": Method(types.GetTopicRequest.pb(), lambda request, _: broker.topic(request.topic), "topic"),
+            "ListTopics": Method(types.ListTopicsRequest.pb(), list_topics, f"project {PAGING}"),
+            "ListTopicSubscriptions": Method(
+                types.ListTopicSubscriptionsRequest.pb(), list_topic_subscriptions, f"topic {PAGING}"
+            ),
+            "DeleteTopic": Method(
+                types.DeleteTopicRequest.pb(), lambda request, _: broker.delete_topic(request.topic), "topic"
+            ),
+            "Publish": Method(types.PublishRequest.pb(), publish, "topic messages"),
         },
     )
 
@@ -86,20 +90,29 @@ class SubscriberService:
             "google.pubsub.v1.Subscriber",
             {
                 "CreateSubscription": Method(requests.Subscription.pb(), self._create),
-                "UpdateSubscription": Method(requests.UpdateSubscriptionRequest.pb(), self._update),
-                "ModifyPushConfig": Method(requests.ModifyPushConfigRequest.pb(), self._modify_push_config),
-                "GetSubscription": Method(
-                    requests.GetSubscriptionRequest.pb(), lambda request, _: broker.queue(request.subscription).settings
+                "UpdateSubscription": Method(requests.UpdateSubscriptionRequest.pb(), self._update, "subscription update_mask"),
+                "ModifyPushConfig": Method(
+                    requests.ModifyPushConfigRequest.pb(), self._modify_push_config, "subscription push_config"
                 ),
-                "ListSubscriptions": Method(requests.ListSubscriptionsRequest.pb(), self._list),
+                "GetSubscription": Method(
+                    requests.GetSubscriptionRequest.pb(),
+                    lambda request, _: broker.queue(request.subscription).settings,
+                    "subscription",
+                ),
+                "ListSubscriptions": Method(requests.ListSubscriptionsRequest.pb(), self._list, f"project {PAGING}"),
                 "DeleteSubscription": Method(
                     requests.DeleteSubscriptionRequest.pb(),
                     lambda request, _: broker.delete_subscription(request.subscription),
+                    "subscription",
                 ),
-                "Pull": Method(requests.PullRequest.pb(), self._pull),
+                "Pull": Method(requests.PullRequest.pb(), self._pull, "subscription max_messages return_immediately"),
                 "StreamingPull": Method(requests.StreamingPullRequest.pb(), self._streaming_pull, streaming=True),
-                "Acknowledge": Method(requests.AcknowledgeRequest.pb(), self._acknowledge),
-                "ModifyAckDeadline": Method(requests.ModifyAckDeadlineRequest.pb(), self._modify_ack_deadline),
+                "Acknowledge": Method(requests.AcknowledgeRequest.pb(), self._acknowledge, "subscription ack_ids"),
+                "ModifyAckDeadline": Method(
+                    requests.ModifyAckDeadlineRequest.pb(),
+                    self._modify_ack_deadline,
+                    "subscription ack_ids ack_deadline_seconds",
+                ),
             },
         )
 

@@ -8,7 +8,7 @@ import urllib.request
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox.engines.faults import Effect, Rule
+from sandbox.engines.faults import Effect, Rule, always
 
 
 class RemoteRule:
@@ -45,10 +45,13 @@ class RemoteFaults:
 
     def add(self, effect: Effect, **settings: Any) -> RemoteRule:
         """Adds a rule; the settings are those of :class:`~sandbox.engines.faults.Rule`."""
-        if "when" in settings:
+        return self.put(Rule(effect, **settings))
+
+    def put(self, rule: Rule) -> RemoteRule:
+        """Adds a rule that is made already."""
+        if rule.when is not always:
             raise ValueError("a predicate cannot be sent to another process: match by method, name and detail")
-        made = self._ask("POST", "", Rule(effect, **settings).to_json())
-        return RemoteRule(self, int(made["id"]))
+        return RemoteRule(self, int(self._ask("POST", "", rule.to_json())["id"]))
 
     def active(self) -> list[dict[str, Any]]:
         """The rules from which more may come."""
@@ -73,4 +76,12 @@ class RemoteFaults:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
-            raise ValueError(json.load(error)["error"]["message"]) from error
+            raise ValueError(_message(error)) from error
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    body = error.read().decode(errors="replace")
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return body.strip()

@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,9 @@ import grpc
 from google.cloud.run_v2 import types
 from google.longrunning import operations_pb2
 
+from sandbox.engines.faults import Call, Delay, TaskFails, TaskHangs, TaskKilled, meet
 from sandbox.engines.grpc_services import (
+    PAGING,
     GrpcEngine,
     GrpcServer,
     Method,
@@ -49,8 +51,11 @@ class RunJobsEngine(GrpcEngine):
 
     Exactly one of two callbacks starts a task, in a thread of its own: ``launcher`` returns a handle, whose ``kill`` is
     called at the task's timeout and at a cancellation; ``run`` does the whole work and minds the timeout itself (it
-    cannot be cancelled). ``jobs`` names jobs that exist without CreateJob; None lets every well-formed name exist.
-    Executions that run when the engine stops or dies are found as failed at the next start.
+    cannot be cancelled); ``kill`` ends what it runs, for faults. ``jobs`` names jobs that exist without CreateJob; None lets
+    every well-formed name exist. Executions that run when the engine stops or dies are found as failed at the next start.
+
+    Besides its calls, ``faults`` break the task of an execution (``task``; the name is the job's, and the ``detail`` has
+    ``execution`` and ``arguments``): it fails, hangs, is killed, begins late.
     """
 
     def __init__(
@@ -59,13 +64,15 @@ class RunJobsEngine(GrpcEngine):
         *,
         launcher: Launcher | None = None,
         run: Run | None = None,
+        kill: Callable[[], object] | None = None,
         jobs: Iterable[str] | None = None,
         port: int = 0,
         server: GrpcServer | None = None,
     ) -> None:
         super().__init__(port=port, server=server)
         self._directory = directory
-        self._tasks = Tasks(launcher, run)
+        self._tasks = Tasks(launcher, run, kill)
+        self.faults.offer(("task",), TaskFails, TaskHangs, Delay, *([TaskKilled] if self._tasks.can_kill else []))
         self._known = None if jobs is None else frozenset(jobs)
         self._lock = threading.RLock()
         self._ended = threading.Condition(self._lock)
@@ -107,28 +114,28 @@ class RunJobsEngine(GrpcEngine):
             Service(
                 "google.cloud.run.v2.Jobs",
                 {
-                    "CreateJob": Method(types.CreateJobRequest, self._create_job),
-                    "GetJob": Method(types.GetJobRequest, lambda request, _: self._job(request.name)),
-                    "ListJobs": Method(types.ListJobsRequest, self._list_jobs),
-                    "DeleteJob": Method(types.DeleteJobRequest, self._delete_job),
-                    "RunJob": Method(types.RunJobRequest, self._run_job),
+                    "CreateJob": Method(types.CreateJobRequest, self._create_job, "parent job job_id"),
+                    "GetJob": Method(types.GetJobRequest, lambda request, _: self._job(request.name), "name"),
+                    "ListJobs": Method(types.ListJobsRequest, self._list_jobs, f"parent {PAGING}"),
+                    "DeleteJob": Method(types.DeleteJobRequest, self._delete_job, "name"),
+                    "RunJob": Method(types.RunJobRequest, self._run_job, "name validate_only overrides"),
                 },
             ),
             Service(
                 "google.cloud.run.v2.Executions",
                 {
-                    "GetExecution": Method(types.GetExecutionRequest, lambda request, _: self._execution(request.name)),
-                    "ListExecutions": Method(types.ListExecutionsRequest, self._list_executions),
-                    "CancelExecution": Method(types.CancelExecutionRequest, self._cancel_execution),
+                    "GetExecution": Method(types.GetExecutionRequest, lambda request, _: self._execution(request.name), "name"),
+                    "ListExecutions": Method(types.ListExecutionsRequest, self._list_executions, f"parent {PAGING}"),
+                    "CancelExecution": Method(types.CancelExecutionRequest, self._cancel_execution, "name"),
                 },
             ),
             Service(
                 "google.longrunning.Operations",
                 {
                     "GetOperation": Method(
-                        operations_pb2.GetOperationRequest, lambda request, _: self._operation(request.name)
+                        operations_pb2.GetOperationRequest, lambda request, _: self._operation(request.name), "name"
                     ),
-                    "WaitOperation": Method(operations_pb2.WaitOperationRequest, self._wait_operation),
+                    "WaitOperation": Method(operations_pb2.WaitOperationRequest, self._wait_operation, "name timeout"),
                 },
             ),
         ]
@@ -221,11 +228,17 @@ class RunJobsEngine(GrpcEngine):
 
     def _execute(self, task: Task) -> None:
         try:
-            code, message = self._tasks.carry_out(task)
+            code, message = self._carry_out(task)
         except Exception as error:  # the callback could not start the task: the execution has failed and says why
             logger.exception("%s could not be run", task.execution)
             code, message = None, f"{type(error).__name__}: {error}"
         self._finish(task.execution, code, message)
+
+    def _carry_out(self, task: Task) -> tuple[int | None, str]:
+        if not self.faults:
+            return self._tasks.carry_out(task)
+        detail = {"execution": task.execution, "arguments": " ".join(task.arguments)}
+        return self._tasks.carry_out(task, meet(self.faults, Call("task", task.job, detail)))
 
     def _finish(self, name: str, code: int | None, message: str) -> None:
         with self._ended:
@@ -267,7 +280,7 @@ class RunJobsEngine(GrpcEngine):
             return types.ListExecutionsResponse(executions=[self._execution(name) for name in shown], next_page_token=token)
 
     def _cancel_execution(self, request: types.CancelExecutionRequest, context: grpc.ServicerContext) -> Any:
-        if not self._tasks.can_cancel:
+        if not self._tasks.can_cancel(request.name):
             raise not_emulated("cancelling an execution here: its task minds its own end")
         with self._lock:
             execution = self._execution(request.name)

@@ -15,7 +15,9 @@ from google.cloud.scheduler_v1 import types
 
 from sandbox.clock import Clock
 from sandbox.engines import cron, outbound
+from sandbox.engines.faults import Call, Cut, Delay, Drop, Duplicate, Failure, Refuse, carry_out, meet
 from sandbox.engines.grpc_services import (
+    PAGING,
     GrpcEngine,
     GrpcServer,
     Method,
@@ -36,6 +38,7 @@ __all__ = ["HttpCall", "Post", "Publish", "SchedulerEngine"]
 logger = logging.getLogger(__name__)
 
 JOB_NAME = re.compile(r"projects/[^/]+/locations/[^/]+/jobs/[A-Za-z0-9_-]{1,500}")
+RUN_JOB = "RunJob"
 State: Any = types.Job.State
 UPDATABLE = (
     "description",
@@ -57,6 +60,9 @@ class SchedulerEngine(GrpcEngine):
     ran is made up for once, if that was at most ``MAKE_UP_SECONDS`` ago. ``clock`` tells the time (by default the real one;
     of one that is simulated no time is left out); ``ticking`` False fires by RunJob alone. Only one engine may use the
     directory at a time.
+
+    Besides its calls, ``faults`` break the ringing of a job (``ring``: missed, twice, late by the clock; its ``detail`` has
+    ``by``: ``schedule`` or ``RunJob``) and each try of its target (``attempt``). The name of both is the job's.
     """
 
     TICK_SECONDS = 0.5
@@ -76,6 +82,8 @@ class SchedulerEngine(GrpcEngine):
         ticking: bool = True,
     ) -> None:
         super().__init__(port=port, server=server)
+        self.faults.offer(("ring",), Drop, Duplicate, Delay)
+        self.faults.offer(("attempt",), Refuse, Cut, Delay, Duplicate)
         self._directory = directory
         self._targets = Targets(publish, post, token)
         self._clock = clock or Clock()
@@ -136,14 +144,14 @@ class SchedulerEngine(GrpcEngine):
             Service(
                 "google.cloud.scheduler.v1.CloudScheduler",
                 {
-                    "CreateJob": Method(types.CreateJobRequest, self._create),
-                    "GetJob": Method(types.GetJobRequest, lambda request, _: self._job(request.name)),
-                    "ListJobs": Method(types.ListJobsRequest, self._list),
-                    "UpdateJob": Method(types.UpdateJobRequest, self._update),
-                    "DeleteJob": Method(types.DeleteJobRequest, self._delete),
-                    "PauseJob": Method(types.PauseJobRequest, self._pause),
-                    "ResumeJob": Method(types.ResumeJobRequest, self._resume),
-                    "RunJob": Method(types.RunJobRequest, lambda request, _: self.fire(request.name)),
+                    "CreateJob": Method(types.CreateJobRequest, self._create, "parent job"),
+                    "GetJob": Method(types.GetJobRequest, lambda request, _: self._job(request.name), "name"),
+                    "ListJobs": Method(types.ListJobsRequest, self._list, f"parent {PAGING}"),
+                    "UpdateJob": Method(types.UpdateJobRequest, self._update, "job update_mask"),
+                    "DeleteJob": Method(types.DeleteJobRequest, self._delete, "name"),
+                    "PauseJob": Method(types.PauseJobRequest, self._pause, "name"),
+                    "ResumeJob": Method(types.ResumeJobRequest, self._resume, "name"),
+                    "RunJob": Method(types.RunJobRequest, lambda request, _: self.fire(request.name), "name"),
                 },
             )
         ]
@@ -233,7 +241,7 @@ class SchedulerEngine(GrpcEngine):
         """Runs a job now, in its own thread (RunJob); a paused one too. Raises NOT_FOUND."""
         with self._lock:
             job = self._job(name)
-            run = self._accept(f"{name} {uuid.uuid4().hex}", job)
+            run = self._accept(f"{name} {RUN_JOB} {uuid.uuid4().hex}", job)
             self._begin(run)
         return job
 
@@ -287,15 +295,29 @@ class SchedulerEngine(GrpcEngine):
     def _run(self, run: str, job: Job) -> None:
         """One execution: the first try, and as many more as the retry settings allow."""
         try:
-            ended = self._attempts(job)
+            ended = None
+            for _ in range(self._times(run, job)):
+                ended = self._attempts(job)
             with self._lock:
-                if self._closed or ended is None:
+                if self._closed or self._stopping and ended is None:
                     return  # stopped in the middle: the next engine makes this run
                 self._runs.pop(run, None)  # first, so that a death in between does not make it twice
-                self._note_attempt(job.name, *ended)
+                if ended is not None:
+                    self._note_attempt(job.name, *ended)
         finally:
             with self._lock:
                 self._trying -= 1
+
+    def _times(self, run: str, job: Job) -> int:
+        """How often this run is made: once, unless a fault wants otherwise; never by an engine that stops meanwhile."""
+        if not self.faults:
+            return 1
+        by = RUN_JOB if f" {RUN_JOB} " in run else "schedule"
+        effect = meet(self.faults, Call("ring", job.name, {"by": by}), self._sleep)
+        if isinstance(effect, Drop) or self._stopping:
+            logger.warning("scheduler job %s does not ring", job.name)
+            return 0
+        return effect.times if isinstance(effect, Duplicate) else 1
 
     def _attempts(self, job: Job) -> tuple[grpc.StatusCode, str] | None:
         """How the last try ended; None when the engine stops before the last one."""
@@ -311,7 +333,13 @@ class SchedulerEngine(GrpcEngine):
                     break
                 if attempt <= doublings:
                     pause_seconds = min(pause_seconds * 2, seconds(retry.max_backoff_duration, 3600.0))
-            code, message = self._targets.attempt(job)
+            code, message = carry_out(
+                self.faults,
+                lambda: Call("attempt", job.name),
+                lambda: self._targets.attempt(job),
+                _failed,
+                self._sleep,
+            )
             if code is grpc.StatusCode.OK:
                 break
             logger.warning("scheduler job %s failed: %s", job.name, message)
@@ -342,6 +370,12 @@ class SchedulerEngine(GrpcEngine):
 def _run_id(job: Job) -> str:
     """Of the run for the time that the job's schedule names next."""
     return f"{job.name} {job.schedule_time.isoformat()}"
+
+
+def _failed(effect: Failure) -> tuple[grpc.StatusCode, str]:
+    if isinstance(effect, Refuse):
+        return grpc.StatusCode[effect.code], f"the target answered {effect.http_status}: {effect.message}"
+    return grpc.StatusCode.UNAVAILABLE, "the connection was cut on purpose"
 
 
 def _check(job: Job, parent: str) -> None:

@@ -14,6 +14,7 @@ import grpc
 from google.cloud.secretmanager_v1 import types
 
 from sandbox.engines.grpc_services import (
+    PAGING,
     GrpcEngine,
     GrpcServer,
     Method,
@@ -23,6 +24,7 @@ from sandbox.engines.grpc_services import (
     invalid_argument,
     not_emulated,
     not_found,
+    only,
     page,
 )
 from sandbox.engines.journal import DirectoryLock, JournaledMap
@@ -30,6 +32,8 @@ from sandbox.engines.journal import DirectoryLock, JournaledMap
 SECRET_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 MAX_PAYLOAD_BYTES = 65_536
 UPDATABLE = {"labels", "annotations"}
+SETTINGS = {"name", "replication", "create_time", "etag", *UPDATABLE}
+"""What a secret may be made with; where it is replicated changes nothing here."""
 
 State: Any = types.SecretVersion.State
 
@@ -76,26 +80,31 @@ class SecretManagerEngine(GrpcEngine):
             Service(
                 "google.cloud.secretmanager.v1.SecretManagerService",
                 {
-                    "CreateSecret": Method(types.CreateSecretRequest, self._create_secret),
-                    "GetSecret": Method(types.GetSecretRequest, lambda request, _: self._secret(request.name)),
-                    "ListSecrets": Method(types.ListSecretsRequest, self._list_secrets),
-                    "UpdateSecret": Method(types.UpdateSecretRequest, self._update_secret),
-                    "DeleteSecret": Method(types.DeleteSecretRequest, self._delete_secret),
-                    "AddSecretVersion": Method(types.AddSecretVersionRequest, self._add_version),
-                    "AccessSecretVersion": Method(types.AccessSecretVersionRequest, self._access_version),
+                    "CreateSecret": Method(types.CreateSecretRequest, self._create_secret, "parent secret_id secret"),
+                    "GetSecret": Method(types.GetSecretRequest, lambda request, _: self._secret(request.name), "name"),
+                    "ListSecrets": Method(types.ListSecretsRequest, self._list_secrets, f"parent {PAGING}"),
+                    "UpdateSecret": Method(types.UpdateSecretRequest, self._update_secret, "secret update_mask"),
+                    "DeleteSecret": Method(types.DeleteSecretRequest, self._delete_secret, "name"),
+                    "AddSecretVersion": Method(types.AddSecretVersionRequest, self._add_version, "parent payload"),
+                    "AccessSecretVersion": Method(types.AccessSecretVersionRequest, self._access_version, "name"),
                     "GetSecretVersion": Method(
-                        types.GetSecretVersionRequest, lambda request, _: _shown(self._version(request.name))
+                        types.GetSecretVersionRequest, lambda request, _: _shown(self._version(request.name)), "name"
                     ),
-                    "ListSecretVersions": Method(types.ListSecretVersionsRequest, self._list_versions),
+                    "ListSecretVersions": Method(types.ListSecretVersionsRequest, self._list_versions, f"parent {PAGING}"),
                     "EnableSecretVersion": Method(
-                        types.EnableSecretVersionRequest, lambda request, _: self._set_state(request.name, State.ENABLED)
+                        types.EnableSecretVersionRequest,
+                        lambda request, _: self._set_state(request.name, State.ENABLED),
+                        "name",
                     ),
                     "DisableSecretVersion": Method(
-                        types.DisableSecretVersionRequest, lambda request, _: self._set_state(request.name, State.DISABLED)
+                        types.DisableSecretVersionRequest,
+                        lambda request, _: self._set_state(request.name, State.DISABLED),
+                        "name",
                     ),
                     "DestroySecretVersion": Method(
                         types.DestroySecretVersionRequest,
                         lambda request, _: self._set_state(request.name, State.DESTROYED),
+                        "name",
                     ),
                 },
             )
@@ -116,9 +125,7 @@ class SecretManagerEngine(GrpcEngine):
         given = types.Secret.pb(request.secret)
         if not given.HasField("replication"):
             raise invalid_argument("secret.replication must be provided.")
-        for field in ("rotation", "topics", "expire_time", "ttl", "version_aliases", "version_destroy_ttl"):
-            if given.HasField(field) if given.DESCRIPTOR.fields_by_name[field].has_presence else getattr(given, field):
-                raise not_emulated(f"the secret setting {field}")
+        only(given, SETTINGS, "the secret setting")
         name = f"{request.parent}/secrets/{request.secret_id}"
         with self._lock:
             if name in self._secrets:
@@ -128,8 +135,6 @@ class SecretManagerEngine(GrpcEngine):
         return secret
 
     def _list_secrets(self, request: types.ListSecretsRequest, context: grpc.ServicerContext) -> types.ListSecretsResponse:
-        if request.filter:
-            raise not_emulated("filters of ListSecrets")
         with self._lock:
             names = sorted(name for name in self._secrets if name.startswith(f"{request.parent}/secrets/"))
             shown, token = page(names, request)
@@ -207,8 +212,6 @@ class SecretManagerEngine(GrpcEngine):
     def _list_versions(
         self, request: types.ListSecretVersionsRequest, context: grpc.ServicerContext
     ) -> types.ListSecretVersionsResponse:
-        if request.filter:
-            raise not_emulated("filters of ListSecretVersions")
         with self._lock:
             self._secret(request.parent)
             names = self._version_names(request.parent)[::-1]

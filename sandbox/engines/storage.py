@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.clock import Clock
-from sandbox.engines.faults import Faults
 from sandbox.engines.storage_calls import Calls
-from sandbox.engines.storage_faults import FaultyCalls
+from sandbox.engines.storage_faults import FaultyCalls, storage_faults
 from sandbox.engines.storage_http import StorageServer
 from sandbox.engines.storage_notifications import Publisher
 from sandbox.engines.storage_objects import ObjectStore
@@ -37,7 +36,7 @@ class StorageEngine:
         self._leave: Callable[[], None] | None = None
         self._server: StorageServer | None = None
         self.store: ObjectStore | None = None
-        self.faults = Faults()
+        self.faults = storage_faults()
 
     def start(self) -> str:
         """Opens the directory and serves it; returns the address, ``http://127.0.0.1:<port>``."""

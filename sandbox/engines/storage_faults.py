@@ -3,7 +3,7 @@
 Methods, for rules to match: ``buckets.get`` and so on; ``objects.get`` (metadata), ``objects.download`` (bytes),
 ``objects.list``, ``objects.patch``, ``objects.update``, ``objects.delete``, ``objects.compose``, ``objects.rewrite``,
 ``objects.copy``; ``objects.insert`` (upload in one request), ``objects.insert.begin`` and ``objects.insert.chunk``
-(resumable); ``notifications.…``; ``batch`` (the envelope; the calls inside meet their own faults). The name of an object
+(resumable); ``notifications.…``. The calls inside of a batch meet their own faults. The name of an object
 call is ``bucket/object``, of a listing ``bucket/prefix``. An upload's ``detail`` has ``upload`` (its type); a chunk's also
 ``range``.
 """
@@ -12,17 +12,31 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from sandbox.engines.faults import Call, Corrupt, Cut, Delay, Effect, Faults, Refuse, Truncate
+from sandbox.engines.faults import Call, Corrupt, Cut, Delay, Duplicate, Faults, Refuse, Truncate, meet
 from sandbox.engines.storage_calls import Calls
 from sandbox.engines.storage_errors import ApiError
 from sandbox.engines.storage_requests import Request, Response
 
 OBJECT_METHODS = {"GET": "get", "HEAD": "get", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
 LISTED_METHODS = {"GET": "list", "POST": "insert"}
+METHODS = (
+    *(f"buckets.{verb}" for verb in ("list", "insert", "get", "patch", "delete")),
+    *(f"objects.{verb}" for verb in ("list", "get", "patch", "update", "delete", "compose", "rewrite", "copy")),
+    *("objects.insert.begin", "objects.insert.cancel"),
+    *(f"notifications.{verb}" for verb in ("list", "insert", "get", "delete")),
+)
+METHODS_WITH_BODIES = ("objects.insert", "objects.insert.chunk", "objects.download")
+
+
+def storage_faults() -> Faults:
+    """The faults that the engine knows."""
+    faults = Faults()
+    faults.offer(METHODS, Refuse, Cut, Delay, Duplicate)
+    faults.offer(METHODS_WITH_BODIES, Refuse, Cut, Delay, Duplicate, Truncate, Corrupt)
+    return faults
 
 
 class ConnectionCut(Exception):
@@ -42,20 +56,11 @@ class FaultyCalls:
         self._calls = calls
         self._faults = faults
 
-    def meet(self, call: Call) -> Effect | None:
-        """Waits out the delays that this call meets with, and returns the effect behind them."""
-        for effect in self._faults.meet(call):
-            if isinstance(effect, Delay):
-                time.sleep(effect.seconds)
-            else:
-                return effect
-        return None
-
     def handle(self, request: Request) -> Response:
         """The answer to ``request``; raises :class:`ApiError` and :class:`ConnectionCut`."""
         if not self._faults:
             return self._calls.handle(request)
-        effect = self.meet(self._call(request))
+        effect = meet(self._faults, self._call(request))
         match effect:
             case Refuse(after=False):
                 raise _refusal(effect)
@@ -64,12 +69,15 @@ class FaultyCalls:
             case Truncate() | Corrupt() if request.method in ("POST", "PUT"):
                 chunks, request.chunks = request.chunks, lambda: _bent(chunks(), effect)
                 return self._calls.handle(request)
+            case Duplicate():
+                body = list(request.chunks())
+                request.chunks = lambda: iter(body)
+                for _ in range(effect.times - 1):
+                    _read_through(self._calls.handle(request))
         response = self._calls.handle(request)
         match effect:
             case Refuse() | Cut():
-                if response.content is not None and not isinstance(response.content, bytes):
-                    for _ in response.content:
-                        pass  # an unread download would keep its file open
+                _read_through(response)
                 raise ConnectionCut if isinstance(effect, Cut) else _refusal(effect)
             case Truncate() | Corrupt() if response.content:
                 content = iter([response.content]) if isinstance(response.content, bytes) else response.content
@@ -125,8 +133,15 @@ def _uploaded_name(request: Request) -> str:
     return str(metadata.get("name", ""))
 
 
+def _read_through(response: Response) -> None:
+    """Take in an answer that nobody gets: a download that is not read would keep its file open."""
+    if response.content is not None and not isinstance(response.content, bytes):
+        for _ in response.content:
+            pass
+
+
 def _refusal(refuse: Refuse) -> ApiError:
-    return ApiError(refuse.status, refuse.usual_reason, refuse.message, retry_after_seconds=refuse.retry_after_seconds)
+    return ApiError(refuse.http_status, refuse.usual_reason, refuse.message, retry_after_seconds=refuse.retry_after_seconds)
 
 
 def _bent(chunks: Iterator[bytes], effect: Truncate | Corrupt) -> Iterator[bytes]:

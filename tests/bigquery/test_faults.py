@@ -15,7 +15,7 @@ from google.api_core import exceptions
 from google.cloud import bigquery
 
 from sandbox.engines.bigquery_process import BigQueryProcess
-from sandbox.engines.faults import Call, Cut, Delay, JobFails, JobSlow, JobStuck, Refuse
+from sandbox.engines.faults import Call, Cut, Delay, Duplicate, JobFails, JobSlow, JobStuck, Refuse
 from sandbox.engines.remote_faults import RemoteFaults
 from tests.bigquery.conftest import Put, client_of, json_load, row, run
 
@@ -109,6 +109,15 @@ def test_a_call_that_is_refused_or_cut_has_no_effect(
     assert load(job_id).result(retry=None).output_rows == 2
 
 
+def test_a_duplicate_of_a_load_is_a_job_that_exists(
+    client: bigquery.Client, bronze: str, faults: RemoteFaults, load: Callable[[str], bigquery.LoadJob]
+) -> None:
+    faults.add(Duplicate(), method="jobs.insert", detail={"kind": "load"})
+    with pytest.raises(exceptions.Conflict):
+        load(an_id())
+    assert rows(client, bronze) == 2
+
+
 def test_a_stuck_job_never_ends_and_loads_nothing(
     client: bigquery.Client, bronze: str, faults: RemoteFaults, load: Callable[[str], bigquery.LoadJob]
 ) -> None:
@@ -179,6 +188,10 @@ def test_the_switches_over_the_wire(engine: BigQueryProcess, faults: RemoteFault
         assert json.load(answer) == []
     with pytest.raises(ValueError, match="cannot be sent"):
         faults.add(Cut(), when=lambda call: isinstance(call, Call))
+    with pytest.raises(ValueError, match=r"no call 'jobs.inser' here; there are datasets.delete, "):
+        faults.add(Cut(), method="jobs.inser")
+    with pytest.raises(ValueError, match=r"jobs.get cannot meet JobStuck; jobs.insert, jobs.query can"):
+        faults.add(JobStuck(), method="jobs.get")
     request = urllib.request.Request(f"{engine.address}/_sandbox/faults", b'{"effect": "Explode"}', method="POST")
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(request, timeout=10)

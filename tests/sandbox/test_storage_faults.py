@@ -13,7 +13,7 @@ from google.api_core import exceptions
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from sandbox.engines.faults import Call, Corrupt, Cut, Delay, Faults, Refuse, Rule, Truncate
+from sandbox.engines.faults import Call, Corrupt, Cut, Delay, Duplicate, Faults, JobFails, Refuse, Rule, Truncate
 from sandbox.engines.storage import StorageEngine
 
 from .engine_clients import storage_client
@@ -104,6 +104,30 @@ def test_a_lost_answer_leaves_the_object_there(bucket: Any, faults: Faults, effe
     with pytest.raises(exceptions.PreconditionFailed):
         put(bucket, name, retry=QUICK, if_generation_match=0)
     assert bucket.blob(name).download_as_bytes() == b"content"
+
+
+def test_a_duplicate_is_a_second_call(bucket: Any, faults: Faults) -> None:
+    faults.add(Duplicate(), method="objects.insert", name="*/twice")
+    first = put(bucket, "once-before")
+    blob = put(bucket, "twice", b"c" * 300_000)
+    assert blob.generation > first.generation
+    assert blob.download_as_bytes() == b"c" * 300_000
+    faults.add(Duplicate(), method="objects.insert", name="*/once")
+    with pytest.raises(exceptions.PreconditionFailed):  # the second one finds what the first has made
+        put(bucket, "once", if_generation_match=0)
+    assert bucket.blob("once").download_as_bytes() == b"content"
+    faults.add(Duplicate(), method="objects.delete")
+    with pytest.raises(exceptions.NotFound):
+        bucket.blob("once").delete(retry=None)
+
+
+def test_a_rule_that_no_call_can_meet_is_refused(faults: Faults) -> None:
+    with pytest.raises(ValueError, match=r"no call 'objects.isnert' here; there are buckets.delete, "):
+        faults.add(Refuse(503), method="objects.isnert")
+    with pytest.raises(ValueError, match=r"objects.list cannot meet Truncate; objects.download, objects.insert, "):
+        faults.add(Truncate(1), method="objects.list")
+    with pytest.raises(ValueError, match="no call of this engine can"):
+        faults.add(JobFails("backendError"))
 
 
 def test_a_cut_before_leaves_nothing(bucket: Any, faults: Faults) -> None:

@@ -24,19 +24,25 @@ from sandbox.engines.faults import (
     Call,
     Cut,
     Delay,
+    Duplicate,
     Effect,
     Faults,
     JobFails,
     JobSlow,
     JobStuck,
     Refuse,
-    Rule,
+    switch,
 )
 
 PATH = "/_sandbox/faults"
 ROUTE = re.compile(r"^(?:/upload)?/bigquery/v2/projects/(?P<project>[^/]+)/(?P<rest>.+?)/?$")
 WORDS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 LISTED = {"GET": "list", "POST": "insert"}
+METHODS = (
+    *("jobs.list", "jobs.insert", "jobs.get", "jobs.cancel", "jobs.query", "jobs.getQueryResults"),
+    *(f"{kind}.{verb}" for kind in ("datasets", "tables", "routines") for verb in ("list", "insert", *WORDS.values())),
+    *("tabledata.list", "tabledata.insertAll"),
+)
 
 
 class FaultLayer:
@@ -47,6 +53,9 @@ class FaultLayer:
         self.context = context
         self.location = location
         self.faults = Faults()
+        self.faults.offer(METHODS, Refuse, Cut, Delay, Duplicate)
+        self.faults.offer(("jobs.insert", "jobs.query"), JobFails, JobStuck)
+        self.faults.offer(("jobs.insert",), JobSlow)
         self._running_until: dict[str, float] = {}
         """Job ids that are shown as running, and until when (``time.monotonic``)."""
 
@@ -78,8 +87,9 @@ class FaultLayer:
             case JobFails() | JobStuck() if call.method in ("jobs.insert", "jobs.query"):
                 await self._spoil(effect, route["project"], scope, body, receive, send)
                 return
-        kept = _Kept()
-        await self.app(scope, replay(body, receive), kept.send)
+        for _ in range(effect.times if isinstance(effect, Duplicate) else 1):
+            kept = _Kept()
+            await self.app(scope, replay(body, receive), kept.send)
         if isinstance(effect, Cut):
             _cut(send)
         elif isinstance(effect, Refuse):
@@ -169,15 +179,9 @@ class FaultLayer:
         return self._running_until.get(job_id, 0.0) > time.monotonic()
 
     async def _switch(self, scope: Message, receive: Receive, send: Send) -> None:
-        identifier = scope["path"][len(PATH) :].strip("/")
+        rest = scope["path"][len(PATH) :].strip("/")
         try:
-            if scope["method"] == "POST":
-                value: Any = self.faults.put(Rule.from_json(json.loads(await read(receive)))).to_json()
-            elif scope["method"] == "DELETE":
-                self.faults.discard_id(int(identifier)) if identifier else self.faults.reset()
-                value = {}
-            else:
-                value = self.faults.all() if identifier == "all" else self.faults.active()
+            value = switch(self.faults, scope["method"], rest, await read(receive))
         except ValueError as error:
             await answer(send, 400, "invalid", str(error))
             return
@@ -248,7 +252,7 @@ def _call(scope: Message, body: bytes, segments: list[str]) -> Call:
 async def _refuse(send: Send, refuse: Refuse) -> None:
     after = refuse.retry_after_seconds
     headers = [] if after is None else [(b"retry-after", f"{after:g}".encode())]
-    await answer(send, refuse.status, refuse.usual_reason, refuse.message, headers)
+    await answer(send, refuse.http_status, refuse.usual_reason, refuse.message, headers)
 
 
 def _cut(send: Send) -> None:
