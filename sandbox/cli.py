@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox import faults_cli
 from sandbox.world import PROJECT_ROOT, Lock, World, WorldError, default_home, is_locked
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ Examples:
 
 Works whether the world is up or down.
 """,
+    "faults": faults_cli.EXAMPLES,
     "preset": """\
 Examples:
   python -m sandbox preset ~/exports/sales.csv                    a draft on standard output
@@ -105,9 +107,7 @@ Examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, with help that shows what to type."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--home", type=Path, help="the world's folder (default: .sandbox/company)")
-    common.add_argument("--data", type=Path, metavar="FOLDER", help="the world of this folder of exports")
+    common = _which_world(argparse.ArgumentParser(add_help=False))
     top = argparse.ArgumentParser(
         prog="python -m sandbox",
         description="The cloud on a laptop: storage, queues, warehouse, scheduler and the functions, all local.",
@@ -137,11 +137,20 @@ def parser() -> argparse.ArgumentParser:
     verb("sql", "ask the warehouse, answer as CSV").add_argument("query", help="GoogleSQL; - reads standard input")
     verb("status", "explain the state: runs, slices, builds")
     verb("files", "account for every row of every file, and say how each was read")
+    # The verb's own verbs take these too, and leave alone what stands before them.
+    again = _which_world(argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS))
+    faults_cli.add_arguments(verb("faults", "break calls of a running world on purpose"), again)
     preset = verb("preset", "draft a preset for a file that none fits, and try it")
     preset.add_argument("file", type=Path, nargs="+", help="an export: CSV, TSV, …; also .gz")
     preset.add_argument("--stream", help="what the file holds: orders, contacts, …")
     verb("reset", "delete a world's state").add_argument("--yes", action="store_true", help="do not ask")
     return top
+
+
+def _which_world(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--home", type=Path, help="the world's folder (default: .sandbox/company)")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the world of this folder of exports")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return {
             "demo": _demo, "up": _up, "down": _down, "fire": _fire, "sql": _sql, "status": _status, "files": _files,
-            "preset": _preset, "reset": _reset,
+            "faults": faults_cli.faults, "preset": _preset, "reset": _reset,
         }[options.verb](World(home), options)  # fmt: skip
     except WorldError as error:
         print(f"sandbox: {error}", file=sys.stderr)

@@ -34,11 +34,17 @@ class Services:
     """Engines in threads of this process, the warehouse in a process of its own.
 
     ``time_scale`` scales Pub/Sub's back-off alone; ``clock`` is whose time counts for back-off, deadlines, schedules and the
-    times of objects.
+    times of objects. ``kill_job`` ends the dbt job that runs, for faults; it answers False when there is none.
     """
 
     def __init__(
-        self, world: World, issuer: Issuer, run_job: RunJob, time_scale: float = 1.0, clock: Clock | None = None
+        self,
+        world: World,
+        issuer: Issuer,
+        run_job: RunJob,
+        time_scale: float = 1.0,
+        clock: Clock | None = None,
+        kill_job: Callable[[], bool] | None = None,
     ) -> None:
         self._world = world
         clock = clock or Clock()
@@ -48,7 +54,7 @@ class Services:
         self.scheduler = SchedulerEngine(
             world.engine("scheduler"), publish=self.pubsub.publish, token=issuer.token, clock=clock
         )
-        self.run_jobs = RunJobsEngine(world.engine("run-jobs"), run=run_job, jobs=[world.dbt_job])
+        self.run_jobs = RunJobsEngine(world.engine("run-jobs"), run=run_job, kill=kill_job, jobs=[world.dbt_job])
         self.warehouse = warehouse_of(world)
         self._stops = contextlib.ExitStack()
 

@@ -38,6 +38,7 @@ from sandbox.ledger import Ledger
 from sandbox.provision import provision
 from sandbox.services import Services
 from sandbox.world import FUNCTIONS_FOLDER, Addresses, Lock, Running, Settings, World, WorldError
+from sandbox.world_faults import WorldFaults
 
 MAX_INSTANCES = 6
 """Per function, if the contract allows as many: what the cloud would start, within what a laptop can carry."""
@@ -70,6 +71,8 @@ class Supervisor:
     issuer: Issuer
     host: FunctionsHost
     services: Services
+    faults: WorldFaults
+    """Breaks calls of every engine on purpose, while the world is up."""
     dbt: DbtRunner
     addresses: Addresses
     cloud: Cloud
@@ -92,7 +95,7 @@ class Supervisor:
         self.world = World(home.resolve())
         self.contract = contract or contracts.load()
         self.urls: dict[str, str] = {}
-        """Function name → URL of its front; ``console`` → the front for a browser."""
+        """Function name → URL of its front; ``console`` → the front for a browser; ``faults`` → where faults are set."""
         self.made: list[str] = []
         """What provisioning found missing and made, as ``kind name``."""
         self.idle_seconds = 0.0
@@ -143,9 +146,10 @@ class Supervisor:
         self._stops.callback(self.host.stop)
         # Fronts before engines: what Pub/Sub still has from yesterday is pushed at once, and waits at the fronts' doors.
         environments = self._open_fronts(last.urls if last else {})
-        self.services = Services(world, self.issuer, self._run_job, self._time_scale, self.clock)
+        self.services = Services(world, self.issuer, self._run_job, self._time_scale, self.clock, self._kill_job)
         self._stops.callback(self.services.stop)
         self.addresses = self.services.start()
+        self._open_faults(last.urls if last else {})
         self._make_dbt()
         for name, environment in environments.items():
             function = self.contract.functions[name]
@@ -169,7 +173,7 @@ class Supervisor:
 
     def _open_fronts(self, last_urls: Mapping[str, str]) -> dict[str, dict[str, str]]:
         """Deploy every function; their environments are filled in once the addresses are known."""
-        ports = {name: int(url.rsplit(":", 1)[1]) for name, url in last_urls.items()}
+        ports = {name: _port(url) for name, url in last_urls.items()}
         account = self.world.service_account
         environments: dict[str, dict[str, str]] = {name: {} for name in self.contract.functions}
         for name, function in self.contract.functions.items():
@@ -193,6 +197,13 @@ class Supervisor:
         self.urls["console"] = console.url
         return environments
 
+    def _open_faults(self, last_urls: Mapping[str, str]) -> None:
+        self.faults = WorldFaults(self.services)
+        front = self.faults.front(_port(last_urls.get("faults")))
+        front.start()
+        self._stops.callback(front.stop)
+        self.urls["faults"] = front.url
+
     def _make_dbt(self) -> None:
         environment = self.world.job_environment(self.contract, self.settings, self.addresses, self._dbt_command)
         self.dbt = DbtRunner(
@@ -205,6 +216,9 @@ class Supervisor:
 
     def _run_job(self, arguments: Sequence[str], environment: Mapping[str, str], timeout_seconds: float | None) -> int:
         return self.dbt.run(arguments, environment, timeout_seconds)
+
+    def _kill_job(self) -> bool:
+        return self.dbt.kill()
 
     # --- acts -----------------------------------------------------------------------------------------------------
 
@@ -233,7 +247,7 @@ class Supervisor:
 
     @property
     def pubsub(self) -> PubSubEngine:
-        """The queues' engine: its faults, backlog and delivery log."""
+        """The queues' engine: its backlog and delivery log."""
         return self.services.pubsub
 
     def publish(self, topic: str, body: Mapping[str, Any], attributes: Mapping[str, str] | None = None) -> str:
@@ -308,6 +322,11 @@ def fire(cloud: Cloud, schedule: str) -> None:
     if name not in names:
         raise WorldError(f"there is no schedule '{schedule}'; there are {', '.join(sorted(names))}")
     cloud.scheduler.run_job(name=names[name], timeout=_CALL_TIMEOUT_SECONDS)
+
+
+def _port(url: str | None) -> int:
+    """The port of a URL of the last run, to be taken again; 0 (any) without one."""
+    return int(url.rsplit(":", 1)[1]) if url else 0
 
 
 def _audience(urls: Mapping[str, str], name: str) -> Callable[[], str]:

@@ -211,7 +211,10 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Content of ``world.json``. ``urls``: each function's, and ``console`` for a browser. ``pids``: processes by role."""
+    """Content of ``world.json``.
+
+    ``urls``: each function's, ``console`` for a browser, and ``faults`` for the command line. ``pids``: processes by role.
+    """
 
     pid: int
     status: str

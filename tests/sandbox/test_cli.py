@@ -9,7 +9,7 @@ import pytest
 from sandbox import cli
 from sandbox.world import Lock, Running, World
 
-VERBS = ("demo", "up", "down", "fire", "sql", "status", "files", "preset", "reset")
+VERBS = ("demo", "up", "down", "fire", "sql", "status", "files", "faults", "preset", "reset")
 
 
 def _help(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -28,7 +28,7 @@ def test_world_json_says_who_and_where(world: Supervisor) -> None:
     assert running is not None
     assert running.status == "up"
     assert running.parsed_addresses() == world.addresses
-    assert set(running.urls) == {*world.contract.functions, "console"}
+    assert set(running.urls) == {*world.contract.functions, "console", "faults"}
 
 
 def test_a_second_supervisor_is_refused(world: Supervisor) -> None:
