@@ -299,7 +299,7 @@ class SchedulerEngine(GrpcEngine):
             for _ in range(self._times(run, job)):
                 ended = self._attempts(job)
             with self._lock:
-                if self._closed or self._stopping and ended is None:
+                if self._closed or (self._stopping and ended is None):
                     return  # stopped in the middle: the next engine makes this run
                 self._runs.pop(run, None)  # first, so that a death in between does not make it twice
                 if ended is not None:
