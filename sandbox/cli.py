@@ -297,6 +297,7 @@ def _sql(world: World, options: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _warehouse(world: World) -> Iterator[bigquery.Client]:
     """A client of the running world's warehouse, or of one that is started for the question."""
+    from sandbox import processes
     from sandbox.cloud import Cloud
     from sandbox.services import warehouse_of
     from sandbox.world import Addresses
@@ -310,6 +311,7 @@ def _warehouse(world: World) -> Iterator[bigquery.Client]:
         return
     _must_exist(world)
     lock = Lock(world.home)
+    processes.end_leftovers(world.home)  # of a world that was killed: its warehouse may still hold the files
     engine = warehouse_of(world)
     try:
         address = engine.start()

@@ -69,8 +69,6 @@ class Services:
         pubsub = self._begin(self.pubsub)
         scheduler = self._begin(self.scheduler)
         bigquery = warehouse.result()
-        if self.warehouse.pid is not None:
-            processes.note(self._world.home, "bigquery", self.warehouse.pid)
         return Addresses(storage, pubsub, bigquery, secret_manager, scheduler, run)
 
     def _begin(self, engine: Engine) -> str:
@@ -90,7 +88,12 @@ class Services:
 
 def warehouse_of(world: World) -> BigQueryProcess:
     """The world's warehouse, not started."""
-    return BigQueryProcess(world.engine("bigquery"), location=world.location, project=world.project)
+    return BigQueryProcess(
+        world.engine("bigquery"),
+        location=world.location,
+        project=world.project,
+        noted=lambda pid: processes.note(world.home, "bigquery", pid),
+    )
 
 
 class _Background:

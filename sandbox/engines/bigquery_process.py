@@ -15,6 +15,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -46,6 +47,7 @@ class BigQueryProcess:
         location: location of all datasets and jobs.
         project: project id of requests that name none.
         environment: the virtual environment made from `requirements/bigquery.txt`.
+        noted: called with the process id as soon as there is one, for whoever has to end it after this process was killed.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class BigQueryProcess:
         location: str = "EU",
         project: str = "sandbox-project",
         environment: Path = ENVIRONMENT,
+        noted: Callable[[int], None] = lambda pid: None,
     ) -> None:
         self.directory = directory
         self.storage = storage
@@ -64,6 +67,7 @@ class BigQueryProcess:
         self.location = location
         self.project = project
         self.environment = environment
+        self._noted = noted
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -104,16 +108,24 @@ class BigQueryProcess:
         command = [
             str(python), "-m", "sandbox.engines.bigquery",
             "--directory", str(self.directory.resolve()), "--port", str(self.port),
-            "--location", self.location, "--project", self.project,
+            "--location", self.location, "--project", self.project, "--lifeline",
             *(["--storage", self.storage] if self.storage else []),
         ]  # fmt: skip
         # Emulator variables and a PYTHONPATH of the parent are not for the engine.
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")}
         with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal is for the supervisor, which stops this one last.
+            # A session of its own: Ctrl-C in the terminal is for the supervisor, which stops this one last. Its standard input
+            # is a lifeline: it ends with this process, however that dies, and a warehouse without a world would only block it.
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=kept, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                command,
+                cwd=ROOT,
+                env=kept,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
             )
+        self._noted(self.process.pid)
         self._wait(timeout_seconds)
         return self.address
 
@@ -161,8 +173,9 @@ class BigQueryProcess:
             return
         process.kill()
         process.wait()
-        if process.stdout:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
 
     def restart(self) -> str:
         """Stop and start on the same port. Returns `address`."""

@@ -21,7 +21,7 @@ RUN_LOG = "runs.txt"
 
 
 class EngineProcess:
-    """One home, and whoever serves it: started, killed, started again. A context manager."""
+    """One home, and whoever serves it: started, killed, started again."""
 
     def __init__(self, kind: str, home: Path) -> None:
         self._command = [sys.executable, "-m", "tests.sandbox.engine_process", kind, str(home)]
@@ -47,12 +47,6 @@ class EngineProcess:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-
-    def __enter__(self) -> EngineProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
 
 def _serve(kind: str, home: Path) -> dict[str, str]:

@@ -11,17 +11,24 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from google.api_core import exceptions
 
-from .engine_process import EngineProcess
-
 CUT = (exceptions.GoogleAPICallError, exceptions.RetryError, requests.RequestException, ConnectionError)
 """How a call ends whose engine dies. Mistakes in a request are among them, so :func:`besiege` looks for those."""
 START_SECONDS = 60
+
+
+class Mortal(Protocol):
+    """An engine in a process of its own, on one home."""
+
+    def start(self) -> dict[str, str]:
+        """Serve the home; returns the addresses."""
+
+    def kill(self) -> None:
+        """SIGKILL, to the end."""
 
 
 class Writer:
@@ -60,21 +67,22 @@ class Writer:
         self.told = self.possible = found
 
 
-def besiege(kind: str, home: Path, writers: Sequence[Writer], *, seed: int, rounds: int, calls: int) -> None:
+def besiege(engine: Mortal, writers: Sequence[Writer], *, seed: int, rounds: int, calls: int) -> None:
     """Let all writers write at once, kill the engine at a random moment after some of ``calls`` answers, start, check."""
     rng = random.Random(seed)
-    with EngineProcess(kind, home) as engine:
+    try:
         for number in range(rounds + 1):
             addresses = engine.start()
             for writer in writers:
                 writer.connect(addresses)
                 writer.check()
-            if number == rounds:
-                return
-            _write_until_killed(engine, writers, rng, calls)
+            if number < rounds:
+                _write_until_killed(engine, writers, rng, calls)
+    finally:
+        engine.kill()
 
 
-def _write_until_killed(engine: EngineProcess, writers: Sequence[Writer], rng: random.Random, calls: int) -> None:
+def _write_until_killed(engine: Mortal, writers: Sequence[Writer], rng: random.Random, calls: int) -> None:
     enough = threading.Event()
     left = rng.randint(calls // 2, calls)
     surprises: list[BaseException] = []

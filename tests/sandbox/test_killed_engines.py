@@ -20,7 +20,7 @@ from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 
 from .engine_clients import PROJECT, grpc_client, storage_client
-from .engine_process import RUN_LOG
+from .engine_process import RUN_LOG, EngineProcess
 from .siege import Writer, besiege
 
 LOCATION = f"projects/{PROJECT}/locations/europe-west1"
@@ -75,7 +75,7 @@ class Objects(Writer):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_storage_keeps_what_it_answered(seed: int, tmp_path: Path) -> None:
-    besiege("storage", tmp_path, [Objects(number) for number in range(4)], seed=seed, rounds=3, calls=120)
+    besiege(EngineProcess("storage", tmp_path), [Objects(number) for number in range(4)], seed=seed, rounds=3, calls=120)
 
 
 # ---- Secret Manager
@@ -143,7 +143,7 @@ class Secrets(Writer):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_secret_manager_keeps_versions_states_and_payloads(seed: int, tmp_path: Path) -> None:
-    besiege("secret_manager", tmp_path, [Secrets(number) for number in range(4)], seed=seed, rounds=3, calls=200)
+    besiege(EngineProcess("secret_manager", tmp_path), [Secrets(number) for number in range(4)], seed=seed, rounds=3, calls=200)
 
 
 # ---- Pub/Sub
@@ -245,7 +245,7 @@ class Messages(Writer):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pubsub_delivers_what_was_published_and_nothing_that_was_acknowledged(seed: int, tmp_path: Path) -> None:
     writers = [Messages(number) for number in range(4)]
-    besiege("pubsub", tmp_path, writers, seed=seed, rounds=3, calls=250)
+    besiege(EngineProcess("pubsub", tmp_path), writers, seed=seed, rounds=3, calls=250)
     from sandbox.engines.pubsub import PubSubEngine
 
     engine = PubSubEngine(tmp_path / "pubsub")
@@ -321,7 +321,7 @@ ROUNDS = 3
 @pytest.mark.parametrize("seed", SEEDS)
 def test_scheduler_keeps_jobs_and_every_run_that_it_accepted(seed: int, tmp_path: Path) -> None:
     writers = [Schedules(number) for number in range(4)]
-    besiege("scheduler", tmp_path, writers, seed=seed, rounds=ROUNDS, calls=200)
+    besiege(EngineProcess("scheduler", tmp_path), writers, seed=seed, rounds=ROUNDS, calls=200)
     from sandbox.engines.pubsub import PubSubEngine
     from sandbox.engines.scheduler import SchedulerEngine
 
@@ -377,7 +377,7 @@ class Executions(Writer):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_run_jobs_forget_no_execution_and_leave_none_running(seed: int, tmp_path: Path) -> None:
     writers = [Executions(number) for number in range(4)]
-    besiege("run_jobs", tmp_path, writers, seed=seed, rounds=3, calls=100)
+    besiege(EngineProcess("run_jobs", tmp_path), writers, seed=seed, rounds=3, calls=100)
     begun = collections.Counter((tmp_path / RUN_LOG).read_text().splitlines())
     assert max(begun.values()) == 1, "nothing is run twice"
     assert sum(len(writer.accepted) for writer in writers) > 100

@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--storage", help="base address of the Storage engine, for gs:// addresses of load jobs")
     parser.add_argument("--location", default="EU", help="location of all datasets and jobs")
     parser.add_argument("--project", default="sandbox-project", help="project of requests that name none")
+    parser.add_argument("--lifeline", action="store_true", help="stop when standard input ends: the parent is gone")
     return parser.parse_args()
 
 
@@ -43,13 +44,15 @@ def keep_stdout_for_the_address() -> Callable[[dict[str, object]], None]:
 
 
 async def serve(options: argparse.Namespace, announce: Callable[[dict[str, object]], None]) -> None:
-    """Start the server, announce its address as one line of JSON, and stop at SIGTERM or SIGINT."""
+    """Start the server, announce its address as one line of JSON, and stop at SIGTERM, SIGINT or the end of the lifeline."""
     from bqemulator.config import Settings
     from bqemulator.server import EmulatorServer
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if options.lifeline:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)  # nobody writes: readable means ended
     server = EmulatorServer(
         Settings(
             rest_port=options.port,

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
+from sandbox.engines.bigquery import transactions
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -17,6 +19,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 JOBS = re.compile(r"^/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?")
+DEFINITIONS = re.compile(r"^/bigquery/v2/projects/[^/]+/datasets")
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 UNLOCKED = ("/healthz",)
 #: Statuses that become 400: internal error and not implemented.
 NOT_RETRIED = (500, 501)
@@ -31,6 +35,8 @@ class Requests:
     * A location other than the engine's own is refused, as BigQuery refuses datasets of another location.
     * A query that fails is 400 or 404 in `jobs.query` too; bqemulator answers 200 with the error inside.
     * HTTP 500 becomes 400: the official clients repeat a 500 for ten minutes.
+    * A change of a dataset or table is one transaction, answered when it is kept. bqemulator commits a table and its
+      catalogue row one after the other: a kill in between left a table that was listed nowhere and could not be made again.
 
     Args:
         app: the application.
@@ -55,12 +61,35 @@ class Requests:
             if refusal:
                 await answer(send, *refusal)
                 return
+            if scope["method"] in CHANGING and DEFINITIONS.match(scope["path"]):
+                await self._change(scope, replay(body, receive), send)
+                return
             corrected = _Answer(send, self.location)
             try:
                 await self.app(scope, replay(body, receive), corrected.send)
             except Exception:  # bqemulator has logged it, and Starlette raises it again after it has answered 500
                 if not corrected.sent:
                     raise
+
+    async def _change(self, scope: Message, receive: Receive, send: Send) -> None:
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            held.append(message)
+
+        corrected = _Answer(hold, self.location)
+        try:
+            with transactions.transaction(self.context):
+                await self.app(scope, receive, corrected.send)
+                if corrected.start["status"] >= 400:
+                    raise _Refused
+        except _Refused:
+            pass
+        except Exception:  # as above: answered already
+            if not corrected.sent:
+                raise
+        for message in held:
+            await send(message)
 
     def _refusal(self, scope: Message, body: bytes) -> tuple[int, str, str] | None:
         found = JOBS.match(scope["path"])
@@ -141,6 +170,10 @@ def _refused_query(body: bytes) -> tuple[int, bytes]:
     code = 404 if error.get("reason") == "notFound" else 400
     refusal = {"code": code, "message": error.get("message", ""), "errors": answer["errors"]}
     return code, json.dumps({"error": refusal}, separators=(",", ":")).encode()
+
+
+class _Refused(Exception):
+    """Undoes the transaction of a change that was answered with an error."""
 
 
 class _Answer:

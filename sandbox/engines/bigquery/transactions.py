@@ -1,4 +1,4 @@
-"""One DuckDB transaction around a job, its catalogue rows and its own record.
+"""One DuckDB transaction around a job, its catalogue rows and its own record, or around one change of a definition.
 
 bqemulator commits each of them separately, so a killed process could leave rows loaded and the job unknown: the same
 job sent again would load them twice.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 #: What a statement can change of the catalogue that bqemulator keeps in memory and answers from.
-CACHED = ("_datasets", "_tables", "_jobs")
+CACHED = ("_datasets", "_tables", "_jobs", "_routines", "_snapshots", "_mviews", "_row_access")
 
 
 @contextlib.contextmanager
