@@ -191,11 +191,14 @@ def _grpc_client(client: Any, variable: str) -> Any:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error of a client means "not now" rather than "never": a 429, a 5xx, a broken connection, a timeout."""
+    """Whether an error of a client means "not now" rather than "never": a 429, a 5xx, a broken connection, a timeout,
+    a download whose checksum does not fit."""
     import requests
     from google.api_core import exceptions
+    from google.cloud.storage.exceptions import DataCorruption
 
     passing = (
+        DataCorruption,
         exceptions.ServerError,
         exceptions.TooManyRequests,
         exceptions.RetryError,

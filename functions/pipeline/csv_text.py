@@ -79,8 +79,8 @@ def detect_encoding(head: bytes, *, complete: bool, declared: str | None = None)
         return Encoding("utf-16-be", "encoding utf-16-be: every second byte is zero")
     if head.isascii():
         return Encoding("utf-8")
-    if is_utf8(head, complete=complete):
-        return Encoding("utf-8")
+    if is_utf8(head, complete=complete) or (is_utf8(head, complete=False) and not head[:-3].isascii()):
+        return Encoding("utf-8")  # the second: it is cut inside a character, after others that are whole
     return Encoding(_FALLBACK, f"encoding {_FALLBACK}: no byte order mark, and not UTF-8")
 
 

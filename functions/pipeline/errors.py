@@ -4,7 +4,8 @@
 
     PipelineError
     ├── Retryable     it passes by itself: the delivery is repeated, or the sweeper wakes the slice
-    │   └── LeaseLost another invocation took the slice over: stop quietly
+    │   ├── LeaseLost another invocation took the slice over: stop quietly
+    │   └── StartOver what is kept of the slice may be wrong: it begins from nothing
     ├── Wait          not before some seconds from now: the slice sleeps, nobody holds an instance for it
     ├── Skip          nothing to do, and a reason worth keeping: the slice ends ``skipped``
     └── Rejected      a person must act: what happened, to which id, and the next step
@@ -28,6 +29,10 @@ class Retryable(PipelineError):
 
 class LeaseLost(Retryable):
     """The slice's state moved on under another token; whatever this invocation still has in hand is not wanted."""
+
+
+class StartOver(Retryable):
+    """Bytes came otherwise than they are stored. Rows that were made of them may be wrong, so none that is kept counts."""
 
 
 class Wait(PipelineError):

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline import bronze, clients, clock, contract, messages, names, plan, runs, slices, sources, state
 from pipeline.contract import Stream
-from pipeline.errors import LeaseLost, Rejected, Retryable, Skip, Wait
+from pipeline.errors import LeaseLost, Rejected, Retryable, Skip, StartOver, Wait
 from pipeline.events import Delivery, Unreadable
 from pipeline.journal import log, timed
 from pipeline.slices import Slice
@@ -119,6 +119,7 @@ def _work(piece: Slice, started: float) -> None:
     except Exception as error:
         if not isinstance(error, Retryable) and not clients.is_transient(error):
             raise  # a bug: the lease ends, the sweeper wakes the slice, MAX_CLAIMS_WITHOUT_PROGRESS ends it
+        extraction.spoiled = isinstance(error, StartOver)
         extraction.sleep(RETRY_SECONDS * data["attempts"] + RETRY_SECONDS, f"{type(error).__name__}: {error}")
 
 
@@ -136,6 +137,8 @@ class Extraction:
     non_rows: int = 0
     torn: bool = False
     """A page is half written: what is open holds rows that lie behind the cursor, and must not be kept."""
+    spoiled: bool = False
+    """What was fetched may be wrong: nothing of it is kept, not even what a checkpoint has."""
     writer: bronze.SliceWriter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -176,7 +179,9 @@ class Extraction:
         """
         until = (clock.now() + timedelta(seconds=seconds)).isoformat()
         more: dict[str, Any] = {"waits_for": waits_for} | ({} if attempts is None else {"attempts": attempts})
-        if self.cursor is not None and not self.torn:
+        if self.spoiled:
+            more["checkpoint"] = None
+        elif self.cursor is not None and not self.torn:
             self.writer.flush()
             more["checkpoint"] = self._checkpoint()
         self.piece.checkpoint(self.token, status="waiting", not_before=until, published_at=None, lease_until=None, **more)

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline import arrivals, bronze, clients, names
 from pipeline.csv_refusals import Problem
-from pipeline.csv_text import CHUNK_BYTES, Encoding, NotRows, Readable, Utf8Evidence
+from pipeline.csv_text import CHUNK_BYTES, Encoding, NotRows, Utf8Evidence
 from pipeline.errors import Rejected, Skip, Wait
+from pipeline.file_bytes import TRANSFER_SECONDS, opened
 from pipeline.sources import Task
-from pipeline.zip_archive import Archive, Refused
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-DOWNLOAD_CHUNK_BYTES = 4 * 1024 * 1024
-TRANSFER_SECONDS = 60
-"""For one request; a whole file takes as many as it needs."""
 OWNER_WAIT_SECONDS = 20
 """At most, before a slice asks again whether bytes that another one is reading are its own to load. Its end tells sooner."""
 INFLATE_BYTES = 1024 * 1024
@@ -95,24 +91,6 @@ def _read(landing: Blob, file: Mapping[str, Any], *, gzip: bool) -> Original:
     else:
         landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
     return Original(watch.sha256.hexdigest(), watch.content_sha256(), watch.evidence.verdict())
-
-
-@contextmanager
-def opened(blob: Blob, file: Mapping[str, Any]) -> Iterator[Readable]:
-    """The bytes of a file, or of a member of an archive, as they are read by ranges of a blob that holds it.
-
-    Raises :class:`~pipeline.csv_text.NotRows`, at any read, for a member that is damaged.
-    """
-    with blob.open("rb", chunk_size=DOWNLOAD_CHUNK_BYTES, raw_download=True, timeout=TRANSFER_SECONDS) as stream:
-        if not file.get("member"):
-            yield stream
-            return
-        try:
-            archive = Archive(stream, file["name"])
-        except Refused as refused:  # when it was planned it could be read
-            raise NotRows(str(refused)) from refused
-        with archive.open(file["member"]) as content:
-            yield content
 
 
 def damaged(name: str, error: NotRows) -> Problem:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import clients, control, ingest, names, originals, runs, slices
+from pipeline import clients, control, file_bytes, ingest, names, runs, slices
 from pipeline import plan as planner
 from pipeline.sources import PlannedSlice, crm
 from sandbox import file_report
@@ -244,7 +244,7 @@ def test_an_accent_after_a_members_head_is_not_lost(local_cloud: LocalCloud) -> 
 def test_memory_grows_neither_with_the_archive_nor_with_the_member(
     local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(originals, "DOWNLOAD_CHUNK_BYTES", 256 * 1024)
+    monkeypatch.setattr(file_bytes, "DOWNLOAD_CHUNK_BYTES", 256 * 1024)
 
     def archive(rows: int, filler_bytes: int) -> bytes:
         table = "contact_id,email,city\n" + "".join(f"{n},u{n}@example.com,Paris\n" for n in range(rows))

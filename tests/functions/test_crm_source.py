@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import bronze, clients, contract, names, originals, slices, state
+from pipeline import bronze, clients, contract, file_bytes, names, originals, slices, state
 from pipeline import plan as planner
 from pipeline.errors import ContractError, Rejected, Skip, Wait
 from pipeline.sources import Account, Ask, Page, PlannedSlice, Task, crm
@@ -282,7 +282,7 @@ def _peak_bytes(planned: PlannedSlice) -> int:
 
 
 def test_memory_does_not_grow_with_the_file(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(originals, "DOWNLOAD_CHUNK_BYTES", 256 * 1024)
+    monkeypatch.setattr(file_bytes, "DOWNLOAD_CHUNK_BYTES", 256 * 1024)
 
     def content(rows: int) -> str:
         return "contact_id,email,city\n" + "".join(f"{n},u{n}@example.com,Paris\n" for n in range(rows))

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.functions.zip_files import zipped
+
 LONG_ROWS = 11_000
 """Three pages: an invocation with little time hands over in the middle of it."""
 BIG_ROWS = 60_000
@@ -18,10 +20,14 @@ class Export:
     name: str
     content: bytes
     replaces: bool = False
+    members: tuple[tuple[str, bytes], ...] = ()
+    """Of an archive: the files in it, each of which is loaded or set aside by itself."""
 
     @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+    def sha256s(self) -> dict[str, str]:
+        """SHA-256 of the file by its name; of an archive, of each of its members."""
+        files = [(f"{self.name}/{member}", content) for member, content in self.members] or [(self.name, self.content)]
+        return {name: hashlib.sha256(content).hexdigest() for name, content in files}
 
 
 def exports(*, big: bool) -> list[Export]:
@@ -41,9 +47,14 @@ def _exports(big: bool) -> Iterator[Export]:
     yield Export("no_contacts_yet.csv", _contacts("N", 0))
     yield Export("readings.csv", b"sensor;celsius;at\nkitchen;20.5;2024-01-05\n")
     yield Export("poster.pdf", b"%PDF-1.4 not a table")
+    yield _archive("export.zip", ("orders.csv", orders), ("in/z_contacts.csv", _contacts("Z", 6_000)), ("seal.png", b"\x89PNG"))
     if big:
         yield Export("big_contacts.csv", _contacts("B", BIG_ROWS))
     yield Export("changing_orders.csv", _orders("V", 25), replaces=True)
+
+
+def _archive(name: str, *members: tuple[str, bytes]) -> Export:
+    return Export(name, zipped(("__MACOSX/", b""), *members), members=members)
 
 
 def _contacts(prefix: str, rows: int, note: str = "") -> bytes:

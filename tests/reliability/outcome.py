@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.names import shown_file
 from sandbox.supervisor import Supervisor
 from tests.reliability.exports import Export
 
@@ -60,7 +61,7 @@ def outcome(world: Supervisor) -> Outcome:
         found.failures.add((row["file_name"], row["kind"], row["message"]))
     slices = list(StateBucket(world).objects("slices/").values())
     for file in (data["request"]["file"] for data in slices):
-        found.versions[file["name"]].add(file["generation"])
+        found.versions[shown_file(file)].add(file["generation"])
     found.faults += _unexplained(world, slices, registered.keys(), found.failures)
     return found
 
@@ -117,7 +118,7 @@ def _unexplained(
     manifests = state.names("manifests/", world.world.bronze_bucket)
     complete = {name.rsplit("/", 1)[1].removesuffix(".json") for name in manifests}
     for slice_id, data in slices.items():
-        file = data["request"]["file"]["name"]
+        file = shown_file(data["request"]["file"])
         if data["status"] not in SETTLED:
             yield f"{file} ({slice_id}) is still {data['status']}"
         if (data["status"] == "loaded") != (slice_id in registered):
@@ -158,13 +159,14 @@ def differences(found: Outcome, quiet: Outcome, files: Sequence[Export]) -> Iter
     yield from found.faults
     dropped: dict[str, list[str]] = defaultdict(list)
     for file in files:
-        dropped[file.sha256].append(file.name)
+        for name, sha256 in file.sha256s.items():
+            dropped[sha256].append(name)
     changing = {file.name for file in files if file.replaces}
     gone = {name for name, kind, _ in found.failures if kind == REPLACED} & changing
     for sha256, wanted in quiet.files.items():
         names = dropped.get(sha256, [])
         if names and sha256 not in found.files:
-            newest = any(file.sha256 == sha256 and file.replaces for file in files)
+            newest = any(sha256 in file.sha256s.values() and file.replaces for file in files)
             # One whose event was lost, and which was replaced before the sweeper looked, was never seen by anybody.
             never_seen = len(found.versions[names[0]]) < 2
             if newest or not (never_seen or gone & set(names)):
@@ -172,7 +174,7 @@ def differences(found: Outcome, quiet: Outcome, files: Sequence[Export]) -> Iter
         elif names:
             yield from _difference(" / ".join(names), found.files[sha256], wanted)
     yield from (f"{sha256}: loaded, and the quiet day does not know it" for sha256 in found.files.keys() - quiet.files.keys())
-    expected = {failure for failure in quiet.failures if failure[0] in {file.name for file in files}}
+    expected = {failure for failure in quiet.failures if failure[0] in {name for file in files for name in file.sha256s}}
     yield from (f"not noted as failed: {failure}" for failure in sorted(expected - found.failures))
     extra = {(name, kind, message) for name, kind, message in found.failures if not (kind == REPLACED and name in changing)}
     yield from (f"failed, unlike the quiet day: {failure}" for failure in sorted(extra - expected))

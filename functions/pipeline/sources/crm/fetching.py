@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from pipeline import clients, names, originals
+from pipeline import clients, file_bytes, names, originals
 from pipeline.csv_judgement import decide
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch, RecordReader
@@ -15,7 +15,7 @@ from pipeline.csv_refusals import Problem
 from pipeline.csv_rows import RowConverter
 from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines
 from pipeline.csv_values import ValueFormat
-from pipeline.errors import Rejected, Retryable
+from pipeline.errors import Rejected, Retryable, StartOver
 from pipeline.sources import Page, Task
 
 PAGE_ROWS = 5_000
@@ -44,19 +44,32 @@ def fetch(task: Task) -> Iterator[Page]:
         "delimiter": reading.dialect.delimiter,
         "guesses": list(reading.guesses),
     }
-    with _opened(task.source.name, cursor["sha256"], file) as stream:
-        yield from pages_of(stream, reading, cursor, facts)
+    size_bytes, crc32c = cursor.get("mark", (0, 0))
+    with _opened(task.source.name, cursor["sha256"], file, (size_bytes, crc32c)) as stream:
+        for page in pages_of(stream, reading, cursor, facts):
+            if page.cursor is not None:
+                page.cursor = {**page.cursor, "mark": list(stream.mark)}
+            yield page
 
 
 @contextmanager
-def _opened(source: str, sha256: str, file: Mapping[str, Any]) -> Iterator[Readable]:
-    """The bytes of a kept file. Raises :class:`Rejected`, naming it, when they turn out to be no text while they are read."""
+def _opened(source: str, sha256: str, file: Mapping[str, Any], mark: tuple[int, int] = (0, 0)) -> Iterator[file_bytes.Checked]:
+    """The bytes of a kept file. Raises :class:`Rejected`, naming it, when they turn out to be no text while they are read, and
+    :class:`~pipeline.errors.StartOver`, at their end, when they came otherwise than they are kept."""
     kept = clients.bronze_bucket().blob(originals.object_name(source, sha256, file))
     try:
-        with originals.opened(kept, file) as stream:
-            yield stream
+        with file_bytes.opened(kept, file) as stream:
+            checked = file_bytes.Checked(stream, None if file.get("member") else file_bytes.crc32c_of(kept), mark)
+            try:
+                yield checked
+            except NotRows as error:
+                checked.check()
+                raise originals.rejected(originals.damaged(names.shown_file(file), error)) from error
+            except LookupError:  # a column that was there when the file was planned
+                checked.check()
+                raise
     except NotRows as error:
-        raise originals.rejected(originals.damaged(names.shown_file(file), error)) from error
+        raise StartOver("an archive that was whole when it was kept cannot be opened") from error
 
 
 def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
