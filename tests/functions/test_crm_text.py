@@ -47,7 +47,9 @@ def test_encoding_is_found(data: bytes, name: str) -> None:
 def test_a_head_that_ends_inside_a_character_is_still_utf8() -> None:
     head = "naïve €".encode()[:-1]
     assert detect_encoding(head, complete=False).name == "utf-8"
-    assert detect_encoding(head, complete=True).name == "cp1252"
+    assert detect_encoding(head, complete=True).name == "utf-8", "a file that is cut there has a whole character before"
+    assert detect_encoding("5 €".encode()[:-1], complete=False).name == "utf-8"
+    assert detect_encoding("5 €".encode()[:-1], complete=True).name == "cp1252"
 
 
 def test_a_byte_order_mark_outranks_what_was_declared_and_says_so() -> None:
