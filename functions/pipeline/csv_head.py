@@ -14,20 +14,20 @@ from dataclasses import dataclass, replace
 
 from pipeline import csv_currency, presets
 from pipeline.contract import Stream
+from pipeline.csv_foreign import foreign_bytes, foreign_text
 from pipeline.csv_judgement import judge_values
 from pipeline.csv_mapping import map_columns
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Dialect
-from pipeline.csv_refusals import DELIMITERS, UNRECOGNISED, Examined, Known, Problem, foreign, numbered
-from pipeline.csv_text import NotRows, Readable, TextLines, detect_encoding, gunzip_head, is_gzip
+from pipeline.csv_refusals import DELIMITERS, HEADER_RECORDS, UNRECOGNISED, Examined, Known, Problem, foreign, numbered
+from pipeline.csv_row_above import row_above
+from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines, detect_encoding, gunzip_head, is_gzip
 from pipeline.csv_values import ValueFormat
 from pipeline.headers import plain, stacked
 from pipeline.preset_fit import Fit, fit, lacking
 from pipeline.presets import Preset
 
 HEAD_BYTES = 64 * 1024
-_HEADER_RECORDS = 20
-"""A header is looked for in so many records; more stand before it only where a preset says so."""
 _SAMPLE_RECORDS = 2_000
 _BLANK_BEFORE_QUOTE = re.compile(r'[,;|\t] +"')
 
@@ -39,6 +39,8 @@ class _Candidate:
     line: int
     header: list[str]
     below: list[list[str]]
+    above: list[tuple[int, list[str]]]
+    """Records before the header, with their lines."""
 
     @property
     def rank(self) -> tuple[object, ...]:
@@ -106,8 +108,11 @@ def examine(
     try:
         gzip = is_gzip(head)
         if gzip:
+            packed, packed_whole = head, complete
             head, complete = gunzip_head(head, 4 * HEAD_BYTES)
-        if found := foreign(head):
+            if packed_whole and not complete and len(head) < 4 * HEAD_BYTES:
+                head, complete = _unpacked(packed)  # of several parts, or broken
+        if found := foreign_bytes(head) or foreign(head):
             return known.set_aside(name, f"is {found}", "Export it as CSV and drop it again.")
         encoding = detect_encoding(head, complete=complete)
         lines = whole_lines(head, encoding.name, complete=complete)
@@ -115,6 +120,8 @@ def examine(
             return known.empty(name, gzip=gzip)
         candidates = list(_candidates(name, lines, known, complete=complete))
         whole = [candidate for candidate in candidates if not candidate.fit.missing]
+        if not whole and (what := foreign_text(lines)):
+            return known.set_aside(name, f"is {what}", "Export it as CSV and drop it again.")
         if not whole:
             return known.unmatched(name, lines, [candidate.fit for candidate in candidates])
         best = max(whole, key=lambda candidate: candidate.rank)
@@ -140,6 +147,16 @@ def examine(
         return known.set_aside(name, f"is not a table of text: {error}", "Check how it was exported and drop it again.")
 
 
+def _unpacked(packed: bytes) -> tuple[bytes, bool]:
+    """The first bytes of a gzip file that is here whole, and whether they are all. Raises :class:`NotRows` if it is broken."""
+    stream, head = Gunzip(io.BytesIO(packed)), b""
+    while data := stream.read(HEAD_BYTES):
+        head += data
+        if len(head) >= 4 * HEAD_BYTES:
+            return head, False
+    return head, True
+
+
 def whole_lines(head: bytes, encoding: str, *, complete: bool) -> list[str]:
     """Lines of the first bytes of a file; not ``complete``: without the last one, which may be cut."""
     lines = list(TextLines(io.BytesIO(head), encoding).start_at(1))
@@ -162,7 +179,7 @@ def _candidates(name: str, lines: Sequence[str], known: Known, *, complete: bool
             records = list(numbered(lines, dialect))
             if not complete and len(records) > 1:
                 records.pop()  # it may end in the middle
-            for position, (line, cells) in enumerate(records[:_HEADER_RECORDS]):
+            for position, (line, cells) in enumerate(records[:HEADER_RECORDS]):
                 for preset in fitting:
                     if preset.format.get("delimiter", delimiter) != delimiter:
                         continue
@@ -171,12 +188,12 @@ def _candidates(name: str, lines: Sequence[str], known: Known, *, complete: bool
                     rows: int = preset.format.get("header_rows", 1)
                     header = cells if rows == 1 else stacked([record for _, record in records[position : position + rows]])
                     fits = fit(preset, header, name, known.streams)
-                    if fits is None or (
-                        position and not preset.format.get("header_row") and (fits.missing or fits.matched < 3)
-                    ):
+                    if fits is None:
+                        continue
+                    if position and not preset.format.get("header_row") and (fits.missing or not fits.is_clear):
                         continue  # in mid-file a few cells may look like headers
                     below = [record for _, record in records[position + rows : position + rows + _SAMPLE_RECORDS]]
-                    yield _Candidate(fits, dialect, line, header, below)
+                    yield _Candidate(fits, dialect, line, header, below, records[:position])
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +237,11 @@ class _File:
                 samples += [record for record in self.found.dialect.split(lines) if len(record) == len(header)]
             judged = judge_values(self.name, preset, reading, header, samples, whole=whole)
         if isinstance(judged, Reading):
-            judged = self._unknown_currency(preset, judged, samples) or judged
+            judged = (
+                row_above(self.name, preset, judged, header, self.found.above)
+                or self._unknown_currency(preset, judged, samples)
+                or judged
+            )
         if isinstance(judged, Problem):
             return Examined(preset.stream, preset, None, judged)
         return Examined(preset.stream, preset, judged, None)

@@ -59,7 +59,7 @@ def is_ruler(row: Sequence[str]) -> bool:
 
 
 def is_remark(row: Sequence[str]) -> bool:
-    """Whether a record holds words in its first cell and nothing else (``Confidential - do not share,,,``), or names of types."""
+    """Whether a record holds words in its first cell and nothing else (``Confidential - keep out,,``), or names of types."""
     filled = [cell for cell in map(str.strip, row) if cell]
     if len(filled) == 1:
         return len(row) > 2 and bool(row[0].strip()) and _TWO_WORDS.search(row[0]) is not None

@@ -74,9 +74,9 @@ class RecordReader:
     """Records below the header, which starts in the physical line ``header_line``.
 
     A later record equal to the header (in any case, whatever blanks) is a non-row, as are blank ones and rulers, a record whose
-    first cell starts with one of ``totals_prefix`` (in any case) or with ``comment``, one whose cell ``continuation`` (an index)
-    is empty, and one whose cell ``one_row_per`` (an index) is empty or the same as in the record before. What stands below
-    another header, as where two exports were joined, is set aside until the first header comes again.
+    first cell starts with one of ``totals_prefix`` (in any case) or with ``comment``, one whose cell ``continuation`` (an
+    index) is empty, and one whose cell ``one_row_per`` (an index) is empty or the same as in the record before. What stands
+    below another header, as where two exports were joined, is set aside until the first header comes again.
     """
 
     def __init__(self, lines: TextLines, dialect: Dialect, header_line: int = 1, header_rows: int = 1) -> None:

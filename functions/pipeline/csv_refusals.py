@@ -13,12 +13,16 @@ from pipeline import presets
 from pipeline.contract import Stream
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Dialect
+from pipeline.csv_text import readable
 from pipeline.csv_values import ValueFormat
-from pipeline.preset_fit import Fit, named_so
+from pipeline.preset_fit import MOST_OF_ITS_COLUMNS, Fit, named_so
 from pipeline.presets import Preset
 
 UNRECOGNISED = "unrecognised"
 FILE_SET_ASIDE = "file_set_aside"
+HEADER_RECORDS = 20
+"""A header is looked for in so many records; more stand before it only where a preset says so."""
+_SHOWN_CHARS = 60
 DELIMITERS = (",", ";", "\t", "|")
 SAVE_SHEETS = "Save each of its sheets as CSV and drop those."
 _FOREIGN = (
@@ -101,14 +105,31 @@ class Known:
     def unmatched(self, name: str, lines: Sequence[str], fits: Sequence[Fit]) -> Examined:
         """A file whose header fits no preset: the header, the nearest preset, and what that one misses."""
         header = _likely_header(lines)
-        shown = ", ".join(cell.strip() for cell in header[:12]) + (f", … ({len(header)} columns)" if len(header) > 12 else "")
+        shown = ", ".join(map(_short, header[:12])) + (f", … ({len(header)} columns)" if len(header) > 12 else "")
         step = (
             "Drop a corrected export, or put a preset for this header under presets/ of the state bucket "
             "and run the source again."
         )
         near = min(fits, key=lambda fit: (-fit.matched, len(fit.missing), fit.preset.name), default=None)
         if near is None or near.matched < max(2, len(header) // 5):
-            return self.set_aside(name, f"has a header that no preset knows: {shown}", step)
+            if len(header) == 1 and (len(_split_again(header[0])) > 2):
+                again = (
+                    "Save it as CSV again from the program that it came from, or take the outer quotes off, and drop it again."
+                )
+                return self.set_aside(name, f'holds each row as one cell in quotes, beginning with "{shown}"', again)
+            if len(header) == 1 and near is not None:
+                message = (
+                    f"has but one column, {shown}, which makes it no table of {near.preset.stream} unless a preset says so"
+                )
+                return self.set_aside(name, message, step)
+            where = f" (looked for in the first {HEADER_RECORDS} records)" if len(lines) > HEADER_RECORDS else ""
+            return self.set_aside(name, f"has a header that no preset knows: {shown}{where}", step)
+        if near.missing == (MOST_OF_ITS_COLUMNS,):
+            stream = near.preset.stream
+            message = f"fits no preset; its header is {shown}; {near.matched} of {len(header)} make it no table of {stream}"
+            return self.set_aside(
+                name, message, f"{step} Such a preset maps the others, or ignores them (ignore: ['*']).", stream
+            )
         missing = ", ".join(f"'{lack}'" for lack in near.missing)
         nearest = f"the nearest preset is '{near.preset.name}' ({near.matched} headers), missing {missing}"
         stream = self.stream_by_name(name) or near.preset.stream
@@ -132,6 +153,17 @@ def office_document(head: bytes) -> str | None:
     if member == b"mimetype" and head[30 + size :].startswith(b"application/vnd.oasis.opendocument"):
         return "an OpenDocument file"
     return None
+
+
+def _short(cell: str) -> str:
+    """A header as it is shown in a message: in one line, and not all of a text that was taken for one."""
+    text = readable(" ".join(cell.split()))
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
+
+
+def _split_again(cell: str) -> list[str]:
+    """The cells of a line that stands in quotes as a whole, by the delimiter that gives most."""
+    return max((cell.split(delimiter) for delimiter in DELIMITERS), key=len)
 
 
 def numbered(lines: Sequence[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

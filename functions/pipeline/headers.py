@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
+
+from pipeline.csv_shields import INVISIBLE
 
 
 def plain(header: str) -> str:
-    """A header as headers are compared: without byte order mark and outer blanks, in one case, each run of blanks one."""
-    return " ".join(header.replace("\ufeff", "").split()).casefold()
+    """A header as headers are compared: without invisible characters and outer blanks, in one case, each run of blanks one,
+    letters with their accents however they were composed."""
+    if not header.isascii():
+        header = unicodedata.normalize("NFKC", header.translate(INVISIBLE))
+    return " ".join(header.split()).casefold()
 
 
 def is_pattern(header: str) -> bool:
@@ -46,7 +52,7 @@ def unique_names(header: Sequence[str]) -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for position, cell in enumerate(header, start=1):
-        name = base = " ".join(cell.replace("\ufeff", "").split()) or f"column_{position}"
+        name = base = " ".join(cell.translate(INVISIBLE).split()) or f"column_{position}"
         count = 1
         while plain(name) in taken:
             count += 1

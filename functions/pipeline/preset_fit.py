@@ -12,6 +12,9 @@ from pipeline.contract import Stream
 from pipeline.headers import plain
 from pipeline.presets import Preset
 
+MOST_OF_ITS_COLUMNS = "most of its columns"
+"""What a table lacks of which the contract knows the fewer columns: it is somebody else's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -20,6 +23,13 @@ class Fit:
     preset: Preset
     matched: int
     missing: tuple[str, ...]
+    whole: bool = False
+    """Every filled cell of the header is known."""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether so many cells are headers that the record is one, wherever it stands."""
+        return self.matched >= (2 if self.whole else 3)
 
     @property
     def score(self) -> tuple[int, bool, bool]:
@@ -44,8 +54,8 @@ def fit(preset: Preset, header: Sequence[str], file_name: str, streams: Mapping[
     if stream and preset.decline is None:
         missing += lacking(preset, stream, present, missing)
     if preset.is_canonical and (matched < 2 or 2 * matched <= len(present)):
-        missing = missing or ["most of its columns"]
-    return Fit(preset, matched, tuple(missing))
+        missing = missing or [MOST_OF_ITS_COLUMNS]
+    return Fit(preset, matched, tuple(missing), whole=matched == len(present))
 
 
 def lacking(preset: Preset, stream: Stream, present: Sequence[str], said: Sequence[str] = ()) -> list[str]:
