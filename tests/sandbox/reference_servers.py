@@ -1,8 +1,8 @@
 """Other people's servers of the same services, against which the conformance suites run a second time.
 
-Google's own Pub/Sub emulator is used wherever it is installed, without being asked for: a suite that only runs on request is
-not run. A server of Cloud Storage's JSON API must be named: none is held to what Cloud Storage documents (see the README of the
-engines), so a difference is no fault of ours by itself.
+Each is used wherever it is installed, without being asked for: a suite that only runs on request is not run. Google's own
+emulator stands for Pub/Sub. For Cloud Storage there is fake-gcs-server, which is not Google's and departs from what Google
+documents; each test that shows it is named in ``storage_departures``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import pytest
 START_SECONDS = 60
 PUBSUB_VARIABLE = "PUBSUB_CONFORMANCE_HOST"
 STORAGE_VARIABLE = "STORAGE_CONFORMANCE_HOST"
+FAKE_GCS_SERVER = "fake-gcs-server"
 
 
 def pubsub_emulator() -> Path | None:
@@ -36,8 +37,8 @@ def pubsub_emulator() -> Path | None:
 def said() -> list[str]:
     """For the head of a test report: which reference servers take part, and how to have one."""
     pubsub = os.environ.get(PUBSUB_VARIABLE) or ("Google's emulator" if pubsub_emulator() else None)
-    storage = os.environ.get(STORAGE_VARIABLE)
-    no_storage = f"alone ({STORAGE_VARIABLE} names another server)"
+    storage = os.environ.get(STORAGE_VARIABLE) or shutil.which(FAKE_GCS_SERVER)
+    no_storage = f"alone (put {FAKE_GCS_SERVER} on the PATH, or set {STORAGE_VARIABLE})"
     no_pubsub = f"alone (install the Cloud SDK's pubsub-emulator, or set {PUBSUB_VARIABLE})"
     return [
         f"conformance of pubsub: our engine {f'and {pubsub}' if pubsub else no_pubsub}",
@@ -57,6 +58,26 @@ def pubsub_reference() -> Iterator[str]:
     port = _free_port()
     with _running([str(program), "--host=127.0.0.1", f"--port={port}"], port):
         yield f"127.0.0.1:{port}"
+
+
+def has_storage_reference() -> bool:
+    """Whether a server of Cloud Storage's API is named or installed."""
+    return STORAGE_VARIABLE in os.environ or shutil.which(FAKE_GCS_SERVER) is not None
+
+
+@contextlib.contextmanager
+def storage_reference() -> Iterator[str]:
+    """Base URL of the reference: the one that is named, else fake-gcs-server, started and ended here."""
+    if named := os.environ.get(STORAGE_VARIABLE):
+        yield named
+        return
+    program = shutil.which(FAKE_GCS_SERVER)
+    assert program is not None, f"no {FAKE_GCS_SERVER} on the PATH"
+    port = _free_port()
+    address = f"127.0.0.1:{port}"
+    options = ["-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", address]
+    with _running([program, *options], port):
+        yield f"http://{address}"
 
 
 def _free_port() -> int:
