@@ -70,11 +70,12 @@ def not_emulated(what: str) -> CallError:
 def only(message: Any, known: Collection[str], what: str) -> None:
     """Raises UNIMPLEMENTED when ``message`` has a field set that is not among ``known``: it would be ignored.
 
-    By what is known, not by what is missing, so that a field which a later client brings is refused too.
+    By what is known, not by what is missing, so that a field which a later client brings is refused too. ``what`` is the
+    beginning of the field's name in the error.
     """
     for field, _ in raw(message).ListFields():
         if field.name not in known:
-            raise not_emulated(f"{what} {field.name}")
+            raise not_emulated(f"{what}{field.name}")
 
 
 def raw(message: Any) -> Any:
@@ -117,7 +118,7 @@ def _handler(name: str, method: Method, faults: Faults) -> Handler:
     def unary(request: Any, context: grpc.ServicerContext) -> Any:
         try:
             if reads is not None:
-                only(request, reads, f"{name} with")
+                only(request, reads, f"{name} with ")
             if not faults:
                 return method.answer(request, context)
             return carry_out(

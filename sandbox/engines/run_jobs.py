@@ -15,6 +15,7 @@ import grpc
 from google.cloud.run_v2 import types
 from google.longrunning import operations_pb2
 
+from sandbox.engines import run_jobs_settings as settings
 from sandbox.engines.faults import Call, Delay, TaskFails, TaskHangs, TaskKilled, meet
 from sandbox.engines.grpc_services import (
     PAGING,
@@ -155,11 +156,7 @@ class RunJobsEngine(GrpcEngine):
         if not JOB_NAME.fullmatch(name):
             raise invalid_argument(f"Invalid job name: {name}")
         job: Any = types.Job(request.job, name=name, uid=secrets.token_hex(16), create_time=datetime.now(UTC))
-        task = job.template.template
-        if raw(task).max_retries:
-            raise not_emulated("retries of tasks (max_retries); set it to 0")
-        if job.template.task_count > 1:
-            raise not_emulated("jobs of several tasks (task_count)")
+        settings.check(job)
         with self._lock:
             if name in self._jobs:
                 raise already_exists(f"Resource '{request.job_id}' already exists.")
@@ -190,13 +187,7 @@ class RunJobsEngine(GrpcEngine):
     def _run_job(self, request: types.RunJobRequest, context: grpc.ServicerContext) -> Any:
         job = self._job(request.name)
         overrides: Any = request.overrides
-        if overrides.task_count > 1:
-            raise not_emulated("several tasks of an execution (overrides.task_count)")
-        if len(overrides.container_overrides) > 1:
-            raise not_emulated("jobs of several containers (overrides.container_overrides)")
-        override = overrides.container_overrides[0] if overrides.container_overrides else None
-        arguments = list(override.args) if override else []
-        environment = {variable.name: variable.value for variable in override.env} if override else {}
+        arguments, environment = settings.arguments_and_environment(job, overrides)
         timeout = overrides.timeout or job.template.template.timeout
         timeout_seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else None
         name = f"{request.name}/executions/{request.name.rsplit('/', 1)[-1]}-{secrets.token_hex(3)}"

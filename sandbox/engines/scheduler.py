@@ -27,6 +27,7 @@ from sandbox.engines.grpc_services import (
     invalid_argument,
     not_emulated,
     not_found,
+    only,
     page,
     raw,
 )
@@ -49,6 +50,8 @@ UPDATABLE = (
     "retry_config",
     "attempt_deadline",
 )
+SETTINGS = {*UPDATABLE, "name", "state", "status", "user_update_time", "schedule_time", "last_attempt_time"}
+HTTP_SETTINGS = {"uri", "http_method", "headers", "body", "oidc_token"}
 
 
 class SchedulerEngine(GrpcEngine):
@@ -384,6 +387,7 @@ def _check(job: Job, parent: str) -> None:
         raise invalid_argument(f"Job name must be {parent}/jobs/JOB_ID, and is {job.name!r}.")
     if "app_engine_http_target" in job:
         raise not_emulated("App Engine targets")
+    only(job, SETTINGS, "the job setting ")
     if "pubsub_target" not in job and "http_target" not in job:
         raise invalid_argument("Job target is missing: pubsub_target or http_target.")
     if "http_target" in job:
@@ -391,6 +395,7 @@ def _check(job: Job, parent: str) -> None:
             raise invalid_argument(f"HttpTarget.uri is not valid: {job.http_target.uri!r}.")
         if "oauth_token" in job.http_target:
             raise not_emulated("OAuth tokens of HTTP targets")
+        only(job.http_target, HTTP_SETTINGS, "the job setting http_target.")
     elif not job.pubsub_target.data and not job.pubsub_target.attributes:
         raise invalid_argument("PubsubTarget must have data or at least one attribute.")
     job.time_zone = job.time_zone or "Etc/UTC"

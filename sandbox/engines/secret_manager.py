@@ -125,7 +125,7 @@ class SecretManagerEngine(GrpcEngine):
         given = types.Secret.pb(request.secret)
         if not given.HasField("replication"):
             raise invalid_argument("secret.replication must be provided.")
-        only(given, SETTINGS, "the secret setting")
+        only(given, SETTINGS, "the secret setting ")
         name = f"{request.parent}/secrets/{request.secret_id}"
         with self._lock:
             if name in self._secrets:

@@ -10,8 +10,8 @@ from sandbox.engines import storage_conditions as conditions
 from sandbox.engines import storage_fields
 from sandbox.engines.storage_errors import invalid, not_emulated, not_found
 from sandbox.engines.storage_listing import PARAMETERS as LIST_PARAMETERS
-from sandbox.engines.storage_listing import list_objects
-from sandbox.engines.storage_objects import WRITABLE, ObjectStore, Resource
+from sandbox.engines.storage_listing import list_buckets, list_objects
+from sandbox.engines.storage_objects import WRITABLE, ObjectStore, Resource, check_metadata
 from sandbox.engines.storage_requests import Request, Response, json_response
 from sandbox.engines.storage_transfers import download, upload
 from sandbox.engines.storage_uploads import Incoming, Sessions, copy_into
@@ -60,10 +60,8 @@ class Calls:
         store, parameters = self._store, request.parameters
         match request.method, path:
             case "GET", ["b"]:
-                request.allow("project", "prefix", "maxResults")
-                prefix = parameters.get("prefix", "")
-                found = [value for name, value in sorted(store.buckets.items()) if name.startswith(prefix)]
-                return {"kind": "storage#buckets", "items": found}
+                request.allow("project", "prefix", "maxResults", "pageToken")
+                return list_buckets(store, parameters)
             case "POST", ["b"]:
                 request.allow("project", "enableObjectRetention")
                 return store.create_bucket(_bucket_settings(request.json()))
@@ -135,12 +133,16 @@ class Calls:
     def _copy(self, request: Request, source: tuple[str, str], target: tuple[str, str]) -> Resource:
         stored = self._store.get(*source, request.parameters.get("sourceGeneration"))
         conditions.check(request.parameters, stored, source=True)
-        given = {key: value for key, value in request.json().items() if key in WRITABLE}
+        body = request.json()
+        check_metadata(body)
+        given = {key: value for key, value in body.items() if key in WRITABLE}
         # As in the real service: metadata in the request replaces the source's as a whole.
         return self._store.link(stored, *target, given or stored, request.parameters)
 
     def _compose(self, request: Request, bucket: str, name: str) -> Resource:
         body = request.json()
+        for key in body.keys() - {"kind", "sourceObjects", "destination"}:
+            raise not_emulated(f"the setting {key} of compose")
         sources = body.get("sourceObjects") or []
         if not 1 <= len(sources) <= MAX_COMPOSE_SOURCES:
             raise invalid(f"The number of source components provided ({len(sources)}) should be 1 to 32.")

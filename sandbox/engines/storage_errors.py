@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+README = "sandbox/engines/README.md"
+"""Where it is written what the engines emulate and what they do not."""
+
 
 class ApiError(Exception):
     """An answer other than success. ``code`` is the HTTP status, ``reason`` Google's word for it."""
@@ -48,4 +51,4 @@ def precondition_failed() -> ApiError:
 
 def not_emulated(what: str) -> ApiError:
     """501: real, but not emulated here. Loud, because a call that does nothing would be a false green."""
-    return ApiError(501, "notImplemented", f"The sandbox's Storage engine does not emulate {what}.")
+    return ApiError(501, "notImplemented", f"The sandbox's Storage engine does not emulate {what}; see {README}.")

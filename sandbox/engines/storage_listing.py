@@ -23,6 +23,15 @@ def _after(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
+def list_buckets(store: ObjectStore, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """One page of the buckets, as ``storage#buckets``. The token of the next page is the last name of this one."""
+    prefix, after = parameters.get("prefix", ""), parameters.get("pageToken", "")
+    limit = min(whole_number(parameters, "maxResults") or PAGE_SIZE, PAGE_SIZE)
+    names = sorted(name for name in store.buckets if name.startswith(prefix) and name > after)
+    answer: dict[str, Any] = {"kind": "storage#buckets", "items": [store.buckets[name] for name in names[:limit]]}
+    return answer | ({"nextPageToken": names[limit - 1]} if len(names) > limit else {})
+
+
 def list_objects(store: ObjectStore, bucket: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """One page of the bucket's objects, as ``storage#objects``. Raises 404 (bucket) and 400 (parameters).
 

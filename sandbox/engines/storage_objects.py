@@ -12,12 +12,12 @@ from typing import Any
 from sandbox.engines import storage_conditions as conditions
 from sandbox.engines import storage_notifications as notifications
 from sandbox.engines.journal import Record
-from sandbox.engines.storage_errors import conflict, not_found
+from sandbox.engines.storage_errors import conflict, not_emulated, not_found
 from sandbox.engines.storage_names import check_bucket, check_object, data_path
 from sandbox.engines.storage_state import Resource, StoredState
 from sandbox.engines.storage_uploads import Incoming, verify
 
-__all__ = ["WRITABLE", "ObjectStore", "Resource"]
+__all__ = ["WRITABLE", "ObjectStore", "Resource", "check_metadata"]
 
 NO_PARAMETERS: Mapping[str, str] = {}
 
@@ -32,6 +32,18 @@ WRITABLE = (
     "storageClass",
 )
 """Fields of an object that a client may set."""
+OUTPUT_ONLY = frozenset(
+    {"kind", "id", "selfLink", "mediaLink", "name", "bucket", "generation", "metageneration", "size", "md5Hash", "crc32c"}
+    | {"etag", "timeCreated", "updated", "timeStorageClassUpdated", "timeFinalized", "componentCount", "owner"}
+)
+"""Fields that clients send back as they got them; they have no effect in the real service either."""
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> None:
+    """Raises 501 for a field of an object whose effect would be missing (holds, retention, access, keys, …)."""
+    for key, value in metadata.items():
+        if key not in WRITABLE and key not in OUTPUT_ONLY and value:
+            raise not_emulated(f"the object setting {key}")
 
 
 class ObjectStore(StoredState):
@@ -157,6 +169,7 @@ class ObjectStore(StoredState):
         object (``component_count``) has no MD5, as in the real service.
         """
         try:
+            check_metadata(metadata)
             incoming.finish()
             check_object(name)
             crc32c, md5 = incoming.crc32c, incoming.md5 if component_count is None else None
@@ -236,6 +249,7 @@ class ObjectStore(StoredState):
         self, bucket: str, name: str, body: Mapping[str, Any], parameters: Mapping[str, str], *, replace: bool = False
     ) -> Resource:
         """Changes metadata (PATCH), or sets all of it (``replace``: PUT); raises the metageneration."""
+        check_metadata(body)
         with self._lock:
             current = self.get(bucket, name, parameters.get("generation"))
             conditions.check(parameters, current)

@@ -14,6 +14,8 @@ EVERYWHERE = frozenset(
     {"alt", "fields", "key", "prettyPrint", "projection", "quotaUser", "userProject", "userIp", "uploadType"}
 )
 """Parameters that any call may carry. ``projection`` only concerns access control lists, which do not exist here."""
+UNKNOWN_HEADERS = ("X-Goog-Encryption-Algorithm", "X-Goog-Copy-Source-Encryption-Algorithm")
+"""What a client sends along with encryption keys of its own."""
 
 
 @dataclass
@@ -56,7 +58,10 @@ class Request:
         return value
 
     def allow(self, *names: str) -> None:
-        """Raises 501 when the call carries a parameter that the engine would have to ignore."""
+        """Raises 501 when the call carries a parameter, or a header, that the engine would have to ignore."""
+        for name in UNKNOWN_HEADERS:
+            if self.find_header(name):
+                raise not_emulated(f"encryption keys of the caller (the header {name})")
         for name in self.parameters.keys() - EVERYWHERE - set(names):
             if self.parameters[name].lower() not in ("", "false"):
                 raise not_emulated(f"the parameter {name}={self.parameters[name]} of {self.method} {self.target}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.engines import storage_conditions as conditions
 from sandbox.engines.storage_errors import ApiError, invalid, not_emulated
-from sandbox.engines.storage_objects import ObjectStore, Resource
+from sandbox.engines.storage_objects import ObjectStore, Resource, check_metadata
 from sandbox.engines.storage_requests import Request, Response, json_response
 from sandbox.engines.storage_uploads import Incoming, Session, Sessions, expected_checksums
 
@@ -103,6 +103,7 @@ def _multipart_head(mark: bytes) -> bytes:
 
 def _begin(store: ObjectStore, sessions: Sessions, request: Request, bucket: str) -> Response:
     metadata = request.json()
+    check_metadata(metadata)
     name = request.parameters.get("name") or str(metadata.get("name", ""))
     if request.header("X-Upload-Content-Type"):
         metadata.setdefault("contentType", request.header("X-Upload-Content-Type"))

@@ -142,6 +142,25 @@ def test_jobs_can_be_made_listed_and_deleted(start: Callable[..., World]) -> Non
         world.jobs.get_job(name=f"{PARENT}/jobs/extra")
 
 
+def test_a_job_of_its_own_has_arguments_and_variables_that_overrides_change(start: Callable[..., World]) -> None:
+    seen: list[Any] = []
+
+    def run(arguments: Sequence[str], environment: Mapping[str, str], timeout_seconds: float | None) -> int:
+        seen.append((list(arguments), dict(environment)))
+        return 0
+
+    world = start(run=run)
+    variables = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+    container = {"image": "x", "args": ["own"], "env": variables}
+    job = {"template": {"template": {"containers": [container], "max_retries": 0}}}
+    name = world.jobs.create_job(parent=PARENT, job_id="extra", job=job).result(timeout=WAIT_SECONDS).name
+    for override in ({}, {"args": ["given"], "env": [{"name": "A", "value": "3"}]}, {"clear_args": True}):
+        request = {"name": name, "overrides": {"container_overrides": [override]}}
+        world.jobs.run_job(request=request).result(timeout=WAIT_SECONDS)
+    own = {"A": "1", "B": "2"}
+    assert seen == [(["own"], own), (["given"], {"A": "3", "B": "2"}), ([], own)]
+
+
 def test_an_unknown_job_is_not_found(start: Callable[..., World]) -> None:
     world = start()
     with pytest.raises(exceptions.NotFound):

@@ -29,6 +29,7 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import InvalidResponse
 
 from sandbox.engines.storage import StorageEngine
+from sandbox.engines.storage_errors import README
 
 from .engine_clients import storage_client
 from .reference_servers import STORAGE_VARIABLE, has_storage_reference, storage_reference
@@ -499,6 +500,82 @@ def test_calls_that_are_missing_are_refused_by_name(tmp_path: Path, method: str,
         answer = requests.request(method, host + path, timeout=10)
         assert answer.status_code == 501
         assert path.split("?")[0] in answer.json()["error"]["message"]
+    finally:
+        engine.stop()
+
+
+def changed(resource: Any, **settings: Any) -> Any:
+    for name, value in settings.items():
+        setattr(resource, name, value)
+    return resource
+
+
+KEY = b"k" * 32
+KMS_KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+REFUSED: list[tuple[str, Callable[[Any], Any]]] = [
+    ("GET /storage/v1/b/refusing/iam", lambda bucket: bucket.get_iam_policy(retry=None)),
+    ("GET /storage/v1/b/refusing/iam/testPermissions", lambda bucket: bucket.test_iam_permissions(["x"], retry=None)),
+    ("GET /storage/v1/b/refusing/acl", lambda bucket: bucket.acl.reload()),
+    ("GET /storage/v1/b/refusing/defaultObjectAcl", lambda bucket: bucket.default_object_acl.reload()),
+    ("GET /storage/v1/b/refusing/o/a/acl", lambda bucket: bucket.blob("a").make_public()),
+    ("PUT /storage/v1/b/refusing", lambda bucket: bucket.update(retry=None)),
+    ("the bucket setting retentionPolicy", lambda bucket: changed(bucket, retention_period=9).patch(retry=None)),
+    (
+        "the bucket setting defaultEventBasedHold",
+        lambda bucket: changed(bucket, default_event_based_hold=True).patch(retry=None),
+    ),
+    ("the bucket setting encryption", lambda bucket: changed(bucket, default_kms_key_name=KMS_KEY).patch(retry=None)),
+    ("the bucket setting billing", lambda bucket: changed(bucket, requester_pays=True).patch(retry=None)),
+    ("the bucket setting autoclass", lambda bucket: changed(bucket, autoclass_enabled=True).patch(retry=None)),
+    ("object versioning", lambda bucket: changed(bucket, versioning_enabled=True).patch(retry=None)),
+    ("the parameter softDeleted=True", lambda bucket: list(bucket.list_blobs(soft_deleted=True, retry=None))),
+    (
+        "the parameter includeFoldersAsPrefixes=True",
+        lambda bucket: list(bucket.list_blobs(delimiter="/", include_folders_as_prefixes=True, retry=None)),
+    ),
+    ("restore", lambda bucket: bucket.restore_blob("a", generation=1, retry=None)),
+    ("moveTo", lambda bucket: bucket.move_blob(bucket.blob("a"), "b", retry=None)),
+    ("hmacKeys", lambda bucket: list(bucket.client.list_hmac_keys(retry=None))),
+    ("encryption keys of the caller", lambda bucket: bucket.blob("e", encryption_key=KEY).upload_from_string(b"", retry=None)),
+    ("encryption keys of the caller", lambda bucket: bucket.blob("a", encryption_key=KEY).download_as_bytes(retry=None)),
+    (
+        "encryption keys of the caller",
+        lambda bucket: bucket.blob("e", encryption_key=KEY).rewrite(bucket.blob("a"), retry=None),
+    ),
+    ("the parameter kmsKeyName", lambda bucket: bucket.blob("e", kms_key_name=KMS_KEY).upload_from_string(b"", retry=None)),
+    ("the parameter predefinedAcl", lambda bucket: put(bucket, "p", predefined_acl="publicRead", retry=None)),
+    ("the object setting temporaryHold", lambda bucket: changed(bucket.blob("a"), temporary_hold=True).patch(retry=None)),
+    ("the object setting eventBasedHold", lambda bucket: changed(bucket.blob("a"), event_based_hold=True).patch(retry=None)),
+    (
+        "the object setting retention",
+        lambda bucket: changed(bucket.blob("a").retention, mode="Unlocked").blob.patch(retry=None),
+    ),
+]
+
+
+@pytest.mark.parametrize(("named", "act"), REFUSED, ids=[f"{number}-{named}" for number, (named, _) in enumerate(REFUSED)])
+def test_the_client_hears_what_is_not_emulated(tmp_path: Path, named: str, act: Callable[[Any], Any]) -> None:
+    engine = StorageEngine(tmp_path)
+    try:
+        bucket = storage_client(engine.start()).create_bucket("refusing")
+        put(bucket, "a")
+        with pytest.raises((exceptions.MethodNotImplemented, InvalidResponse)) as caught:
+            act(bucket)
+        assert named in str(caught.value)
+        assert f"; see {README}." in str(caught.value)
+        assert [blob.name for blob in bucket.list_blobs()] == ["a"], "nothing was done"
+    finally:
+        engine.stop()
+
+
+def test_buckets_are_listed_page_by_page(tmp_path: Path) -> None:
+    engine = StorageEngine(tmp_path)
+    try:
+        client = storage_client(engine.start())
+        names = [client.create_bucket(f"bucket-{number}").name for number in range(5)]
+        pages = [[bucket.name for bucket in page] for page in client.list_buckets(page_size=2).pages]
+        assert pages == [names[:2], names[2:4], names[4:]]
+        assert [bucket.name for bucket in client.list_buckets(max_results=3)] == names[:3]
     finally:
         engine.stop()
 
