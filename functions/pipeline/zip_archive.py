@@ -115,7 +115,7 @@ class Archive:
         if file.asked_bytes > DIRECTORY_BYTES:
             message = f"has a directory of {file.asked_bytes:,} bytes; up to {DIRECTORY_BYTES:,} are read"
         else:
-            message = f"is a zip archive whose end is missing or damaged, where its directory stands ({error})"
+            message = f"is a zip archive whose end, where its directory stands, is missing or damaged: {error}"
         return Problem(
             f"{self.name} {message}", "Check whether its upload was complete; if it was, pack it again. Then drop it again."
         )

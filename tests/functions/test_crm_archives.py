@@ -124,8 +124,8 @@ def test_what_is_no_table_is_set_aside_by_name_and_the_rest_loads(local_cloud: L
     [
         (zipped(), "an archive without a file"),
         (zipped(*NON_MEMBERS), "without a file: it holds __MACOSX/, __MACOSX/._orders.csv, in/"),
-        (zipped(("orders.csv", ORDERS))[:-30], "whose end is missing or damaged"),
-        (zipped(("orders.csv", ORDERS))[:40], "whose end is missing or damaged"),
+        (zipped(("orders.csv", ORDERS))[:-30], "is missing or damaged"),
+        (zipped(("orders.csv", ORDERS))[:40], "is missing or damaged"),
     ],
 )
 def test_an_archive_that_holds_nothing_or_is_cut_is_set_aside_whole(local_cloud: LocalCloud, data: bytes, why: str) -> None:

@@ -195,7 +195,7 @@ def test_a_compressed_file_that_is_cut_is_set_aside_whole(
     error = the_slice(local_cloud)["error"]
     assert error["kind"] == "file_set_aside"
     assert name in error["message"]
-    assert "cut short" in error["message"] or "end is missing" in error["message"]
+    assert "cut short" in error["message"] or "is missing or damaged" in error["message"]
     assert "Check whether its upload was complete" in error["next_step"]
     local_cloud.drop(name, data)
     work(local_cloud)
