@@ -23,10 +23,11 @@ SIGNS: Mapping[str, str] = {
     "€": "EUR", "£": "GBP", "₹": "INR", "₩": "KRW", "₺": "TRY", "₽": "RUB", "₴": "UAH", "₫": "VND", "₱": "PHP", "₪": "ILS",
     "฿": "THB", "zł": "PLN", "kč": "CZK", "ft": "HUF", "us$": "USD", "ca$": "CAD", "c$": "CAD", "au$": "AUD", "a$": "AUD",
     "nz$": "NZD", "hk$": "HKD", "r$": "BRL", "mx$": "MXN", "s$": "SGD", "nt$": "TWD", "rp": "IDR", "rm": "MYR", "s/": "PEN",
+    "৳": "BDT", "₦": "NGN", "₡": "CRC", "₲": "PYG", "₵": "GHS", "₸": "KZT", "₼": "AZN", "₾": "GEL",
     "sfr": "CHF", "руб": "RUB", "лв": "BGN", "грн": "UAH",
 }  # fmt: skip
 """Signs that mean one currency, in lower case and without a full stop."""
-MARK = r"(?:[A-Za-z]{3}|[A-Z]{0,3}[$€£¥₹₩₺₽₴₫₱₪฿]|[Kk]r\.?|[Zz]ł|[Kk]č|Ft|S?Fr\.?|R[sp]\.?|RM|S/|руб\.?|лв\.?|грн\.?)"
+MARK = r"(?:[A-Za-z]{3}|[A-Z]{0,3}[$€£¥₹₩₺₽₴₫₱₪฿৳₦₡₲₵₸₼₾]|[Kk]r\.?|[Zz]ł|[Kk]č|Ft|S?Fr\.?|R[sp]\.?|RM|S/|руб\.?|лв\.?|грн\.?)"
 """What may stand beside a number for its currency, as a regular expression."""
 _BESIDE = " +()\u00a0\u202f\u2009-\u2010\u2011\u2012\u2013\u2014\u2212\uff0d"
 _NUMBER = re.compile(r"[-+(]?[0-9][0-9.,'\s\u00a0\u202f\u2009\u2019]*(?:/-|[-)])?")

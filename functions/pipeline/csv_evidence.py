@@ -17,6 +17,7 @@ _OTHER = {".": ",", ",": "."}
 _NUMBER_CHARS = re.compile("[^0-9.,' \u00a0\u202f\u2009\u2019]")
 _EVEN = re.compile("[0-9]([.,])[-\u2013\u2014\u2212]{1,2}(?![0-9])")
 """``1.234,-``: no cents; the mark before the dash is the decimal one."""
+_NOT_ONE_NUMBER = re.compile("[0-9][^0-9]*[^0-9.,' \u00a0\u202f\u2009\u2019][^0-9]*[0-9]")
 _SPACES = " \u00a0\u202f\u2009"
 _NUMERIC_DAY = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?![0-9])")
 _WORDS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year, month, day"}
@@ -42,6 +43,8 @@ class NumberEvidence:
         for cell in dict.fromkeys(cells):
             if even := _EVEN.search(cell):
                 self.proof.setdefault(even[1], cell)
+                continue
+            if _NOT_ONE_NUMBER.search(cell):
                 continue
             number = _NUMBER_CHARS.sub("", cell).strip(_SPACES + "'.,")
             if number.isdigit():

@@ -96,8 +96,8 @@ hat,Hat,,Acme,Hats,,true,Title,H-1,9.90,,draft
 """
     (page,) = pages(data)
     assert page.rows == [
-        {"product_id": "shirt", "product_name": "Blue shirt", "category": "Tops", "price": "19.90", "status": "active"},
-        {"product_id": "hat", "product_name": "Hat", "category": "Hats", "price": "9.90", "status": "draft"},
+        {"product_id": "S-1", "product_name": "Blue shirt", "category": "Tops", "price": "19.90", "status": "active"},
+        {"product_id": "H-1", "product_name": "Hat", "category": "Hats", "price": "9.90", "status": "draft"},
     ]
     assert (page.lines, page.non_rows, page.unknown_fields) == ([2, 5], 1, {})
 
