@@ -15,7 +15,7 @@ from pipeline import plan as planner
 from pipeline.sources import PlannedSlice, crm
 from sandbox import file_report
 from tests.conftest import LocalCloud, run_door
-from tests.functions.test_crm_source import CONTACTS, SHOP, SHOP_ORDERS, deploy, fetch, plan, reject_of, task
+from tests.functions.test_crm_source import CONTACTS, DAYS, SHOP, SHOP_ORDERS, deploy, fetch, plan, reject_of, task
 from tests.functions.test_ingest import ORDERS, manifests, rows_of, work
 from tests.functions.zip_files import bent, with_flag, zipped
 from tests.sandbox.test_file_report import seen_by_the_sandbox
@@ -345,3 +345,46 @@ def test_an_archive_that_is_gone_when_its_member_is_retried_says_so(local_cloud:
     clients.landing_bucket().blob("export.zip").delete()
     again = retried(local_cloud, "export.zip/weather.csv")
     assert again.data["error"]["kind"] == "landing_overwritten"
+
+
+MAILCHIMP = (
+    "Email Address,First Name,MEMBER_RATING,OPTIN_TIME,LAST_CHANGED,LEID,EUID\n"
+    "{name}@example.com,Ann,2,2023-06-21 17:38:27,2023-06-22 17:38:27,448,{name}\n"
+)
+
+
+def test_an_audience_of_mailchimp_is_read_as_it_is_downloaded(local_cloud: LocalCloud) -> None:
+    """Whether somebody agreed to mail stands in the names of the files in the archive."""
+    kinds = ("subscribed", "unsubscribed", "cleaned")
+    members = [(f"{kind}_email_audience_export_0a1b.csv", MAILCHIMP.format(name=kind)) for kind in kinds]
+    local_cloud.drop("audience_export_0a1b.zip", zipped(*members))
+    work(local_cloud)
+    rows = [row["payload"] for manifest in manifests(local_cloud) for row in rows_of(manifest)]
+    agreed = {row["contact_id"]: row["email_opt_in"] for row in rows}
+    assert agreed == {"subscribed": "true", "unsubscribed": "false", "cleaned": "false"}
+
+
+@pytest.mark.parametrize(
+    ("archive", "member", "days"),
+    [
+        ("export.zip", "till_2024-07-01_2024-07-07.csv", ("2024-07-01", "2024-07-07")),
+        ("till_2024-07-01_2024-07-07.zip", "july.csv", ("2024-07-01", "2024-07-07")),
+        ("till_2024-07-01_2024-07-31.zip", "till_2024-07-01_2024-07-07.csv", ("2024-07-01", "2024-07-07")),
+    ],
+)
+def test_the_days_of_a_member_stand_in_its_name_or_else_in_the_archives(
+    local_cloud: LocalCloud, archive: str, member: str, days: tuple[str, str]
+) -> None:
+    deploy(DAYS)
+    local_cloud.drop(archive, zipped((member, "Till,Bon,At,Sum\n1,7,2024-07-01 10:00,5.00\n")))
+    (planned,) = plan()
+    assert planned.mode == "dates"
+    assert (str(planned.window_from), str(planned.window_to)) == days
+
+
+def test_equal_members_of_other_days_are_other_files(local_cloud: LocalCloud) -> None:
+    deploy(DAYS)
+    quiet = "Till,Bon,At,Sum\n"
+    local_cloud.drop("week.zip", zipped(*((f"till_2024-07-0{day}_2024-07-0{day}.csv", quiet) for day in (1, 2))))
+    work(local_cloud)
+    assert list(statuses(local_cloud).values()) == ["extracted", "extracted"]

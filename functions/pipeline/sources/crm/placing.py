@@ -58,7 +58,7 @@ class Placing:
                 reading = replace(reading, values=replace(reading.values, time_zone=account.time_zone))
             if mode == "dates":
                 try:
-                    days = preset.covers(name)
+                    days = preset.covers(file.get("member") or name) or preset.covers(name)  # else the archive's days
                     what = f"its name does not tell its days: '{preset.days}' is not found in it"
                 except ValueError as error:
                     what = f"its name does not tell its days: {error}"
