@@ -156,7 +156,8 @@ class StormyWorld(Supervisor):
         self._settle()
         self._storm = None
         self.services.pubsub.faults.reset()
-        self.happened.faults["load job failed"] += sum(rule.hits for rule in self._rules)
+        if failed := sum(rule.hits for rule in self._rules):
+            self.happened.faults["load job failed"] += failed
         self._rules.clear()
         self.services.warehouse.faults.reset()
         for thread in self._threads:
