@@ -142,12 +142,12 @@ def _own_write(bucket: Bucket, name: str, token: str, error: Exception) -> Store
     """The object as stored if it carries our token: then our first try had landed. Else :class:`Conflict`."""
     from google.api_core.exceptions import NotFound
 
-    blob = bucket.get_blob(name, timeout=TIMEOUT_SECONDS)
-    if blob is not None:
-        try:
-            content = json.loads(blob.download_as_bytes(timeout=TIMEOUT_SECONDS))
-        except NotFound:
-            raise Conflict(f"{name} was changed by somebody else") from error  # since we looked
+    blob = bucket.blob(name)
+    try:
+        content = json.loads(blob.download_as_bytes(timeout=TIMEOUT_SECONDS))
         if content.get(_MARK) == token:
+            blob.reload(timeout=TIMEOUT_SECONDS)  # of the generation that was read, whose time a download does not tell
             return Stored(name, content, int(blob.generation), blob.updated)
+    except NotFound:
+        pass  # deleted or replaced since
     raise Conflict(f"{name} was changed by somebody else") from error

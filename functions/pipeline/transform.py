@@ -46,7 +46,8 @@ def handle(delivery: Delivery) -> None:
 
 
 def read() -> Stored:
-    return state.create_or_read(NAME, dict(EMPTY))
+    # Read first: it is missing once, and a creation that comes too late costs a write and a look at whose it is.
+    return state.read(NAME) or state.create_or_read(NAME, dict(EMPTY))
 
 
 def add_want(want: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from pipeline import clients, state
-from tests.conftest import LocalCloud
+from tests.conftest import LocalCloud, forget_clients
 
 
 @pytest.mark.usefixtures("local_cloud")
@@ -63,7 +64,23 @@ class TestLedger:
         stored = state.create("a", {"n": 1})
         assert stored is not None
         assert stored.data["n"] == 1
-        assert stored.generation == clients.state_bucket().get_blob("a").generation
+        found = clients.state_bucket().get_blob("a")
+        assert (stored.generation, stored.updated) == (found.generation, found.updated)
+
+    def test_an_object_that_is_not_there_costs_one_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The Storage client would look for the bucket too, in a thread of its own, each time that an object is not found."""
+        started: list[str] = []
+        start = threading.Thread.start
+
+        def noted(self: threading.Thread) -> None:
+            started.append(self.name)
+            start(self)
+
+        forget_clients()  # the one that made the buckets knows them
+        monkeypatch.setattr(threading.Thread, "start", noted)
+        for _ in range(3):
+            assert state.read("b") is None
+        assert [name for name in started if "background" in name] == []
 
 
 def test_a_listing_follows_its_pages(local_cloud: LocalCloud) -> None:
