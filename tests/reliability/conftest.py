@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.reliability.outcome import Outcome, outcome
+from tests.reliability.report import Report
 from tests.reliability.storm import QUIET
-from tests.reliability.stormy_world import Happened, StormyWorld
+from tests.reliability.stormy_world import StormyWorld
 
 SEEDS = 50
 GOLD_SEEDS = 3
 
-TOTAL = Happened()
-TRIALS: list[int] = []
+REPORT = Report()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,11 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def chosen(config: pytest.Config, variable: str, default: int) -> list[int]:
-    """``--seed N`` or RELIABILITY_SEED=N alone; else as many seeds as the variable says, from 0."""
+    """``--seed N`` or RELIABILITY_SEED=N alone; else those that the variable tells: how many from 0, or ``1000-1099``."""
     one = config.getoption("--seed", None)
     if one is None and (named := os.environ.get("RELIABILITY_SEED")):
         one = int(named)
-    return [one] if one is not None else list(range(int(os.environ.get(variable, default))))
+    if one is not None:
+        return [one]
+    first, dash, last = os.environ.get(variable, str(default)).partition("-")
+    return list(range(int(first), int(last) + 1)) if dash else list(range(int(first)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -38,23 +41,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What all trials together met: a storm in which nothing happened would prove nothing."""
-    if TRIALS:
-        faults = ", ".join(f"{count} × {what}" for what, count in sorted(TOTAL.faults.items()))
-        terminalreporter.write_line(
-            f"reliability: {len(TRIALS)} trials in {TOTAL.seconds:.0f} s; {TOTAL.deliveries} deliveries, "
-            f"{TOTAL.lost} of them lost; {sum(TOTAL.calls.values())} calls; {faults}"
-        )
+    if REPORT.trials:
+        terminalreporter.section("reliability")
+        for line in REPORT.summary():
+            terminalreporter.write_line(line)
 
 
-def note(happened: Happened, seed: int) -> None:
-    """Add a trial to the total."""
-    TRIALS.append(seed)
-    TOTAL.faults.update(happened.faults)
-    TOTAL.calls.update(happened.calls)
-    TOTAL.deliveries += happened.deliveries
-    TOTAL.lost += happened.lost
-    TOTAL.seconds += happened.seconds
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of this run; its lines are kept beside the tests' other files."""
+    REPORT.path = REPORT.path or tmp_path_factory.getbasetemp() / "storms.jsonl"
+    return REPORT
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,16 @@ class Outcome:
     """File, kind and message of each line in ``bronze.failures``."""
     versions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Name → generations that some run planned."""
+    slices: int = 0
+    """In the state bucket, each of which has to fit its run's plan and outcome, the manifests and the warehouse."""
     faults: list[str] = field(default_factory=list)
     """What must never be, whatever the quiet day says."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of what :func:`differences` looks at."""
+        rows = sum(len(line["rows_of_it"]) for line in self.files.values())
+        return {"files": len(self.files), "rows": rows, "failures": len(self.failures), "slices": self.slices}
 
 
 def outcome(world: Supervisor) -> Outcome:
@@ -60,6 +68,7 @@ def outcome(world: Supervisor) -> Outcome:
     for row in world.query("select distinct file_name, kind, message from bronze.failures"):
         found.failures.add((row["file_name"], row["kind"], row["message"]))
     slices = list(StateBucket(world).objects("slices/").values())
+    found.slices = len(slices)
     for file in (data["request"]["file"] for data in slices):
         found.versions[shown_file(file)].add(file["generation"])
     found.faults += _unexplained(world, slices, registered.keys(), found.failures)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import os
 import random
 import signal
@@ -25,11 +24,14 @@ from sandbox.supervisor import Supervisor
 from sandbox.world import FUNCTIONS_FOLDER
 from tests.reliability.callers import process_of
 from tests.reliability.exports import Export, exports
+from tests.reliability.report import Happened
 from tests.reliability.storm import Fault, Storm
 from tests.reliability.wire import PASS, Call, Verdict, Wire
 
 DOORS = Path(__file__).with_name("doors.py")
 SERVICES = {"storage": "STORAGE_EMULATOR_HOST", "bigquery": "BIGQUERY_EMULATOR_HOST"}
+SHOWN = 160
+"""Characters of a call in the trace: an upload's first ones name its object."""
 LOOKS = 5
 """In a row at which nothing may be under way before a trial counts as still: a message may be between two places."""
 WAITS_SECONDS = (30, 120, 700, 700, 4000, 4000, 4000, 4000)
@@ -40,18 +42,6 @@ TRIAL_SECONDS = 120.0
 
 class Unsettled(AssertionError):
     """All is still, hours have passed, and something is open."""
-
-
-@dataclasses.dataclass(slots=True)
-class Happened:
-    """What a trial really met: a fault whose moment never came is not counted."""
-
-    faults: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    deliveries: int = 0
-    lost: int = 0
-    waits: int = 0
-    calls: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
-    seconds: float = 0.0
 
 
 class StormyWorld(Supervisor):
@@ -70,6 +60,7 @@ class StormyWorld(Supervisor):
         self._named: collections.Counter[Fault] = collections.Counter()
         self._rules: list[RemoteRule] = []
         self.happened = Happened()
+        self._started = time.monotonic()
         names = ("ingest_crm", "load_bronze", "start_dbt", "control", "dbt")
         self.wires = {(name, service): Wire(name, service, self._judge) for name in names for service in SERVICES}
         variables = {name: self._variables(name) for name in names}
@@ -134,7 +125,7 @@ class StormyWorld(Supervisor):
 
         Raises :class:`Unsettled` when it does not.
         """
-        started = time.monotonic()
+        self._started = time.monotonic()
         self.happened = Happened()
         self._give_pages(storm.pages_per_invocation)
         files = exports(big=storm.big) if files is None else files
@@ -148,25 +139,36 @@ class StormyWorld(Supervisor):
         for export in early:
             self._put(export)
             self._pending += [(storm.replace_at, self._replacer(new)) for new in late if new.name == export.name]
-        self._wait_until_still()
-        if storm.is_quiet:
+        try:
+            self._wait_until_still()
+            if storm.is_quiet:
+                self._settle()
+            for _, act in self._take_pending(10**9):
+                act()
             self._settle()
-        for _, act in self._take_pending(10**9):
-            act()
-        self._settle()
+        finally:
+            self._calm()
+        return self.happened
+
+    def _calm(self) -> None:
+        """End the storm, and count what it did."""
         self._storm = None
-        self.services.pubsub.faults.reset()
+        happened = self.happened
         if failed := sum(rule.hits for rule in self._rules):
-            self.happened.faults["load job failed"] += failed
+            happened.faults["load job failed"] += failed
         self._rules.clear()
         self.services.warehouse.faults.reset()
+        self.services.pubsub.faults.reset()
         for thread in self._threads:
-            thread.join()
+            thread.join(self._patience_seconds)
         self._threads.clear()
-        self.happened.seconds = time.monotonic() - started
-        self.happened.deliveries = len(self.services.pubsub.deliveries(10**6))
-        self.happened.lost = sum(record.outcome == "dropped" for record in self.services.pubsub.deliveries(10**6))
-        return self.happened
+        happened.seconds = time.monotonic() - self._started
+        log = self.services.pubsub.deliveries(10**6)
+        arrived = [record.message_id for record in log if record.outcome != "dropped"]
+        lost = {record.message_id for record in log} - set(arrived)
+        happened.deliveries, happened.lost = len(arrived), len(lost)
+        happened.published = len(set(arrived)) + len(lost)
+        happened.repeated = len(arrived) - len(set(arrived))
 
     def clear(self) -> None:
         """Forget the last trial: all objects and rows, and the time that passed."""
@@ -198,13 +200,18 @@ class StormyWorld(Supervisor):
             faults.drop_next(_nth_message(loss.subscription, loss.nth), count=10**6)
 
     def _replacer(self, export: Export) -> Callable[[], None]:
-        return lambda: self._put(export)
+        def replace() -> None:
+            self._note(f"{export.name} is replaced")
+            self._put(export)
+
+        return replace
 
     def _put(self, export: Export) -> None:
         self.cloud.storage.bucket(self.world.landing_bucket).blob(export.name).upload_from_string(export.content)
 
     def _asker(self, who: str) -> Callable[[], None]:
         def ask() -> None:
+            self._note(f"a {who} asks for all files")
             if who == "schedule":
                 self.fire("crm")
             else:
@@ -227,6 +234,9 @@ class StormyWorld(Supervisor):
             while self.kill("ingest_crm") is not None:
                 pass
 
+    def _note(self, event: str) -> None:
+        self.happened.trace.append(f"{time.monotonic() - self._started:6.2f} s  {event}")
+
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def _judge(self, call: Call) -> Verdict:
@@ -243,6 +253,7 @@ class StormyWorld(Supervisor):
         for fault in storm.faults:
             if (fault.function, fault.service) == key and fault.nth == self._count(fault, call, nth):
                 self.happened.faults[fault.what] += 1
+                self._note(f"{fault} ({call.method} {call.what[:SHOWN]})")
                 return self._verdict(fault, call)
         return PASS
 
@@ -290,6 +301,7 @@ class StormyWorld(Supervisor):
         time.sleep(seconds)
         if self.dbt.kill():
             self.happened.faults["dbt killed"] += 1
+            self._note("dbt killed")
 
     def _take_pending(self, nth: int) -> list[tuple[int, Callable[[], None]]]:
         with self._lock:
@@ -332,6 +344,7 @@ class StormyWorld(Supervisor):
         """Let time pass and the sweeper sweep whenever all is still, until nothing is open any more."""
         for seconds in (0, *WAITS_SECONDS):
             if seconds:
+                self._note(f"all is still, and not done: the clock moves by {seconds} s, and the sweeper sweeps")
                 self._pass(seconds)
                 self._call("/sweep")
                 self.happened.waits += 1

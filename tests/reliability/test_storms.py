@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reliability.conftest import note
 from tests.reliability.exports import exports
 from tests.reliability.outcome import Outcome, differences, outcome
-from tests.reliability.storm import QUIET, storm
+from tests.reliability.report import Happened, Report, Trial
+from tests.reliability.storm import QUIET, Storm, storm
 from tests.reliability.stormy_world import StormyWorld, Unsettled
 
 pytestmark = pytest.mark.slow
@@ -29,22 +29,25 @@ def test_the_quiet_day_is_worth_comparing_with(quiet: Outcome) -> None:
     assert QUIET.faults == ()
 
 
-def test_a_storm_ends_as_the_quiet_day(seed: int, world: StormyWorld, quiet: Outcome) -> None:
+def test_a_storm_ends_as_the_quiet_day(seed: int, world: StormyWorld, quiet: Outcome, report: Report) -> None:
     schedule = storm(seed)
     world.clear()
     try:
-        note(world.trial(schedule), seed)
+        happened = world.trial(schedule)
     except Unsettled as error:
-        pytest.fail(f"{schedule}\n\n{error}\n\nagain: pytest tests/reliability --seed {seed}", pytrace=False)
-    found = list(differences(outcome(world), quiet, exports(big=schedule.big)))
-    if found:
-        more = "\n  ".join(found[1:10])
-        happened = dict(world.happened.faults)
-        pytest.fail(
-            f"{schedule}\n\nhappened: {happened}\nfirst difference: {found[0]}\n  {more}\n\n"
-            f"again: pytest tests/reliability --seed {seed}",
-            pytrace=False,
-        )
+        report.add(Trial(seed, world.happened, "not at all", {}))
+        pytest.fail(told(schedule, world.happened, str(error)), pytrace=False)
+    found = outcome(world)
+    wrong = list(differences(found, quiet, exports(big=schedule.big)))
+    report.add(Trial(seed, happened, "differently" if wrong else "as the quiet day", found.counts))
+    if wrong:
+        pytest.fail(told(schedule, happened, *wrong[:10]), pytrace=False)
+
+
+def told(schedule: Storm, happened: Happened, *wrong: str) -> str:
+    """A failure for a person: the schedule, what came of it in its order, and what is wrong, the first thing first."""
+    parts = (str(schedule), "\n  ".join(["what happened:", *happened.trace]), "\n  ".join(["what is wrong:", *wrong]))
+    return "\n\n".join((*parts, f"again: pytest tests/reliability --seed {schedule.seed}"))
 
 
 def test_a_seed_is_a_schedule() -> None:
