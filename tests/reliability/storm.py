@@ -15,12 +15,12 @@ What = Literal["killed before", "killed after", "refused 503", "refused 429", "c
 
 USUAL_CALLS: Mapping[tuple[str, str], int] = {
     ("ingest_crm", "storage"): 1300,
-    ("load_bronze", "storage"): 400,
-    ("load_bronze", "bigquery"): 25,
-    ("start_dbt", "storage"): 500,
-    ("control", "storage"): 30,
-    ("dbt", "storage"): 60,
-    ("dbt", "bigquery"): 3,
+    ("load_bronze", "storage"): 350,
+    ("load_bronze", "bigquery"): 35,
+    ("start_dbt", "storage"): 160,
+    ("control", "storage"): 35,
+    ("dbt", "storage"): 45,
+    ("dbt", "bigquery"): 4,
 }
 """About as many calls a trial makes, with its repetitions: a moment is chosen among them."""
 
