@@ -24,6 +24,7 @@ DATA ?=
 HOME_DIR ?=
 TESTS ?= 1
 SEEDS ?= 50
+GOLD_SEEDS ?= $(SEEDS)
 WORLD = $(if $(DATA),--data "$(DATA)") $(if $(HOME_DIR),--home "$(HOME_DIR)")
 
 .PHONY: help install environments demo up down sql status files reset test test-fast soak lint types format contract lock clean
@@ -75,8 +76,8 @@ test: install lint types contract ## every check: lint, types, generated files, 
 test-fast: install ## the tests that need no whole sandbox
 	@$(BIN)/pytest -m "not slow"
 
-soak: install ## storms, each with gold too: SEEDS=500 (default 50) of repetitions, losses, kills and faults
-	@RELIABILITY_SEEDS=$(SEEDS) RELIABILITY_GOLD_SEEDS=$(SEEDS) $(BIN)/pytest tests/reliability -o timeout=0
+soak: install ## storms of repetitions, losses, kills and faults: SEEDS=500 or 1000-1099 (default 50); GOLD_SEEDS as many
+	@RELIABILITY_SEEDS=$(SEEDS) RELIABILITY_GOLD_SEEDS=$(GOLD_SEEDS) $(BIN)/pytest tests/reliability -o timeout=0
 
 lint: install ## ruff, sqlfluff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --disable-progress-bar dbt_job/models dbt_job/tests

@@ -55,7 +55,7 @@ def gold(world: StormyWorld) -> Gold:
 def test_the_quiet_day_fills_gold(quiet_gold: Gold) -> None:
     assert len(quiet_gold["fact_orders"]) == 58 + 25
     assert len(quiet_gold["fact_support_tickets"]) == 40
-    assert len(quiet_gold["dim_contacts"]) > 11_000
+    assert len(quiet_gold["dim_contacts"]) > 15_000
 
 
 def test_gold_ends_as_on_the_quiet_day(gold_seed: int, quiet_gold: Gold, report: Report, tmp_path: Path) -> None:
