@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline import csv_currency, presets
+from pipeline import csv_currency, csv_encoding, presets
 from pipeline.contract import Stream
 from pipeline.csv_foreign import foreign_bytes, foreign_text
 from pipeline.csv_judgement import judge_values
@@ -21,11 +21,12 @@ from pipeline.csv_reading import Reading
 from pipeline.csv_records import Dialect
 from pipeline.csv_refusals import DELIMITERS, HEADER_RECORDS, UNRECOGNISED, Examined, Known, Problem, foreign, numbered
 from pipeline.csv_row_above import row_above
-from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines, detect_encoding, gunzip_head, is_gzip
+from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines, gunzip_head, is_gzip
 from pipeline.csv_values import ValueFormat
 from pipeline.headers import plain, stacked
 from pipeline.preset_fit import Fit, fit, lacking
 from pipeline.presets import Preset
+from pipeline.text_encodings import Encoding, detect_encoding, undecodable_in
 
 HEAD_BYTES = 64 * 1024
 _SAMPLE_RECORDS = 2_000
@@ -34,6 +35,7 @@ _BLANK_BEFORE_QUOTE = re.compile(r'[,;|\t] +"')
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    encoding: Encoding
     fit: Fit
     dialect: Dialect
     line: int
@@ -86,7 +88,8 @@ def _elsewhere(size_bytes: int) -> list[int]:
     """Where else to look in a file: at a third, two thirds, and the end; nowhere in one that the head nearly covers."""
     if size_bytes < 4 * HEAD_BYTES:
         return [HEAD_BYTES] if size_bytes > HEAD_BYTES else []
-    return [size_bytes // 3, 2 * size_bytes // 3, size_bytes - HEAD_BYTES]
+    # Where a character of two or four bytes may begin.
+    return [start // 4 * 4 for start in (size_bytes // 3, 2 * size_bytes // 3, size_bytes - HEAD_BYTES)]
 
 
 def examine(
@@ -112,16 +115,27 @@ def examine(
             head, complete = gunzip_head(head, 4 * HEAD_BYTES)
             if packed_whole and not complete and len(head) < 4 * HEAD_BYTES:
                 head, complete = _unpacked(packed)  # of several parts, or broken
-        if found := foreign_bytes(head) or foreign(head):
-            return known.set_aside(name, f"is {found}", "Export it as CSV and drop it again.")
+        if what := foreign_bytes(head) or foreign(head):
+            return known.set_aside(name, f"is {what}", "Export it as CSV and drop it again.")
         encoding = detect_encoding(head, complete=complete)
         lines = whole_lines(head, encoding.name, complete=complete)
         if not any(line.strip() for line in lines):
             return known.empty(name, gzip=gzip)
-        candidates = list(_candidates(name, lines, known, complete=complete))
+        candidates = list(_candidates(name, encoding, lines, known.declaring(None), complete=complete))
+        for declared in known.declared_encodings:
+            said = detect_encoding(head, complete=complete, declared=declared)
+            read = whole_lines(head, said.name, complete=complete)
+            candidates += _candidates(name, said, read, known.declaring(declared), complete=complete)
         whole = [candidate for candidate in candidates if not candidate.fit.missing]
         if not whole and (what := foreign_text(lines)):
             return known.set_aside(name, f"is {what}", "Export it as CSV and drop it again.")
+        for rival in () if whole else encoding.rivals:
+            # The words left it open; a header that a preset knows, letter by letter, does not.
+            said = Encoding(rival, f"encoding {rival}: its header is known so")
+            read = whole_lines(head, rival, complete=complete)
+            found = _candidates(name, said, read, known.declaring(None), complete=complete)
+            if whole := [candidate for candidate in found if not candidate.fit.missing]:
+                break
         if not whole:
             return known.unmatched(name, lines, [candidate.fit for candidate in candidates])
         best = max(whole, key=lambda candidate: candidate.rank)
@@ -163,7 +177,7 @@ def whole_lines(head: bytes, encoding: str, *, complete: bool) -> list[str]:
     return lines if complete or len(lines) < 2 else lines[:-1]
 
 
-def _candidates(name: str, lines: Sequence[str], known: Known, *, complete: bool) -> Iterator[_Candidate]:
+def _candidates(name: str, encoding: Encoding, lines: Sequence[str], known: Known, *, complete: bool) -> Iterator[_Candidate]:
     """Every preset at every record that it has something in common with, best shape of delimiter first."""
     # Such a sign may also be the end of a quoted cell, so both readings are tried.
     skips = (False, True) if any(_BLANK_BEFORE_QUOTE.search(line) for line in lines) else (False,)
@@ -193,7 +207,7 @@ def _candidates(name: str, lines: Sequence[str], known: Known, *, complete: bool
                     if position and not preset.format.get("header_row") and (fits.missing or not fits.is_clear):
                         continue  # in mid-file a few cells may look like headers
                     below = [record for _, record in records[position + rows : position + rows + _SAMPLE_RECORDS]]
-                    yield _Candidate(fits, dialect, line, header, below, records[:position])
+                    yield _Candidate(encoding, fits, dialect, line, header, below, records[:position])
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +241,8 @@ class _File:
             )
             return Examined(preset.stream, preset, None, problem)
         reading = self._reading(preset, stream)
+        if reading.encoding_declared and (broken := undecodable_in(self.head, reading.encoding, complete=self.complete)):
+            return Examined(preset.stream, preset, None, csv_encoding.undecodable(self.name, preset.name, broken))
         header = self.found.header
         samples = [record for record in self.found.below if len(record) == len(header)]
         whole = self.complete and len(self.found.below) < _SAMPLE_RECORDS
@@ -249,7 +265,7 @@ class _File:
     def _reading(self, preset: Preset, stream: Stream) -> Reading:
         """Everything but how values are written."""
         form, line, dialect = preset.format, self.found.line, self.found.dialect
-        encoding = detect_encoding(self.head, complete=self.complete, declared=form.get("encoding"))
+        encoding = self.found.encoding
         mapped = map_columns(preset, stream, self.found.header)
         guesses = [encoding.guess] if encoding.guess else []
         if line > 1 and "header_row" not in form:
@@ -262,7 +278,7 @@ class _File:
             origin=preset.origin,
             header_line=line,
             encoding=encoding.name,
-            encoding_declared="encoding" in form,
+            encoding_declared="encoding" in form and encoding.guess is None,
             gzip=self.gzip,
             dialect=dialect,
             values=ValueFormat(time_zone=form.get("time_zone", self.time_zone)),

@@ -6,7 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pipeline import presets
@@ -66,6 +66,15 @@ class Known:
 
     book: Sequence[Preset]
     streams: Mapping[str, Stream]
+
+    @property
+    def declared_encodings(self) -> tuple[str, ...]:
+        """Encodings that presets declare, as they write them."""
+        return tuple(dict.fromkeys(preset.format["encoding"] for preset in self.book if "encoding" in preset.format))
+
+    def declaring(self, encoding: str | None) -> Known:
+        """Those presets that declare this encoding; ``None``: that declare none."""
+        return replace(self, book=[preset for preset in self.book if preset.format.get("encoding") == encoding])
 
     def stream_by_name(self, name: str) -> str | None:
         """The stream that a file's name speaks of: by a preset's ``file_name``, else because a stream's name stands in it."""

@@ -1,4 +1,5 @@
-"""Bytes of a delimited text file to its physical lines: compression, encoding, line ends.
+"""Bytes of a delimited text file to its physical lines: compression, encoding, line ends. Which encoding that is,
+:mod:`pipeline.text_encodings` finds out.
 
 A line ends with LF, CRLF or CR, as a file that crossed three systems may hold all of them. Bytes that the encoding does not
 know become lone surrogates (U+DC00 + byte): they cannot be mistaken for text, and the rows that hold them can be named.
@@ -11,7 +12,6 @@ import io
 import zlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
@@ -20,15 +20,6 @@ CHUNK_BYTES = 256 * 1024
 LINE_CHARS = 16 * 1024 * 1024
 """A file without a line end in this many characters is no table of rows."""
 
-_BOMS = (
-    # UTF-32 first: its little-endian mark begins with UTF-16's.
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_FALLBACK = "cp1252"
 _UNDECODABLE = "pipeline-undecodable"
 
 
@@ -49,78 +40,6 @@ class Readable(Protocol):
     """What is read from: any binary stream. ``read`` may return fewer bytes than asked, none only at the end."""
 
     def read(self, size: int = -1, /) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """``name`` is a codec; ``guess`` says why it was chosen where the file itself does not say."""
-
-    name: str
-    guess: str | None = None
-
-
-def detect_encoding(head: bytes, *, complete: bool, declared: str | None = None) -> Encoding:
-    """The encoding of a file from its first bytes; ``complete``: these are all of them.
-
-    A byte order mark is a fact and outranks what was declared. Without one: what was declared, else UTF-8 if the bytes are
-    UTF-8, else UTF-16 if every other byte is zero, else Windows-1252, which nearly every byte sequence satisfies.
-    """
-    for mark, name in _BOMS:
-        if head.startswith(mark):
-            differs = declared is not None and codecs.lookup(declared).name not in (name, name[:-3])
-            return Encoding(name, f"encoding {name} by its byte order mark, not {declared}" if differs else None)
-    if declared is not None:
-        name = codecs.lookup(declared).name
-        # Without a mark, "utf-16" would mean this machine's byte order, and would look for a mark in mid-file.
-        return Encoding({"utf-16": "utf-16-le", "utf-8-sig": "utf-8"}.get(name, name))
-    if len(head) >= 4 and not head[1:64:2].strip(b"\0") and head[0:64:2].strip(b"\0"):
-        return Encoding("utf-16-le", "encoding utf-16-le: every second byte is zero")
-    if len(head) >= 4 and not head[0:64:2].strip(b"\0") and head[1:64:2].strip(b"\0"):
-        return Encoding("utf-16-be", "encoding utf-16-be: every second byte is zero")
-    if head.isascii():
-        return Encoding("utf-8")
-    if is_utf8(head, complete=complete) or (is_utf8(head, complete=False) and not head[:-3].isascii()):
-        return Encoding("utf-8")  # the second: it is cut inside a character, after others that are whole
-    return Encoding(_FALLBACK, f"encoding {_FALLBACK}: no byte order mark, and not UTF-8")
-
-
-def is_utf8(data: bytes, *, complete: bool) -> bool:
-    """Whether bytes are UTF-8; not ``complete``: they may end inside a character."""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data, complete)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-class Utf8Evidence:
-    """Watches a whole file go by, to correct a head that was plain ASCII.
-
-    A file whose first accent comes after the head was taken for UTF-8. If none of its non-ASCII bytes form UTF-8, it is
-    Windows-1252; if some do, it is UTF-8 with broken rows.
-    """
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(_UNDECODABLE)
-        self._multibyte = False
-        self._broken = False
-
-    def feed(self, data: bytes) -> None:
-        if self._multibyte:
-            return  # UTF-8 it is; broken rows are found when they are read
-        pending = self._decoder.getstate()[0]
-        if not pending and data.isascii():
-            return
-        text = self._decoder.decode(data)
-        if not text.isascii():
-            self._multibyte = any(char > "\x7f" and not "\udc00" <= char <= "\udcff" for char in set(text))
-            self._broken = self._broken or any("\udc00" <= char <= "\udcff" for char in set(text))
-
-    def verdict(self) -> Encoding | None:
-        """The better guess, or ``None`` where UTF-8 stands."""
-        if self._multibyte or not (self._broken or self._decoder.getstate()[0]):
-            return None
-        return Encoding(_FALLBACK, f"encoding {_FALLBACK}: no character above ASCII in the file is UTF-8")
 
 
 def is_gzip(head: bytes) -> bool:

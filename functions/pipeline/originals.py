@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import arrivals, bronze, clients, names
 from pipeline.csv_refusals import Problem
-from pipeline.csv_text import CHUNK_BYTES, Encoding, NotRows, Utf8Evidence
+from pipeline.csv_text import CHUNK_BYTES, NotRows
 from pipeline.errors import Rejected, Skip, Wait
 from pipeline.file_bytes import TRANSFER_SECONDS, opened
 from pipeline.sources import Task
+from pipeline.text_encodings import DeclaredEvidence, Encoding, WordEvidence
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
@@ -33,14 +34,14 @@ class Original:
     """Of the bytes as they are stored."""
     content_sha256: str
     """Of what they hold. An export compressed anew differs in its bytes and is the same file to its readers."""
-    better_encoding: Encoding | None
-    """What it is in, if a head of plain ASCII was taken for UTF-8 and it is not."""
+    encoding: Encoding | None
+    """What they say of their encoding; ``None`` where that is nothing new."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Original:
         """What ``asdict`` made of it, from a checkpoint."""
-        better = value["better_encoding"]
-        return cls(value["sha256"], value["content_sha256"], Encoding(**better) if better else None)
+        found = value["encoding"]
+        return cls(value["sha256"], value["content_sha256"], Encoding(**found) if found else None)
 
 
 def object_name(source: str, sha256: str, file: Mapping[str, Any]) -> str:
@@ -54,7 +55,7 @@ def object_name(source: str, sha256: str, file: Mapping[str, Any]) -> str:
     return bronze.file_name(source, sha256, PurePosixPath(file["name"]).name)
 
 
-def keep(task: Task, file: Mapping[str, Any], *, gzip: bool) -> Original:
+def keep(task: Task, file: Mapping[str, Any], evidence: WordEvidence | DeclaredEvidence, *, gzip: bool) -> Original:
     """Establish whose bytes these are, and copy them to bronze; a redelivery finds both done.
 
     ``file`` names ``bucket``, ``name`` and ``generation`` in landing, and ``member`` of an archive. Raises :class:`Skip` for
@@ -66,7 +67,7 @@ def keep(task: Task, file: Mapping[str, Any], *, gzip: bool) -> Original:
     landing = clients.storage().bucket(file["bucket"]).blob(file["name"], generation=int(file["generation"]))
     name = names.shown_file(file)
     try:
-        original = Original.from_json(task.cursor["read"]) if task.cursor else _read(landing, file, gzip=gzip)
+        original = Original.from_json(task.cursor["read"]) if task.cursor else _read(landing, file, evidence, gzip=gzip)
         claim = arrivals.claim(task, original.content_sha256)
         if claim.verdict == "loaded_elsewhere":
             same = f"the same bytes (sha256 {original.sha256}) were loaded before, and nothing else came between"
@@ -82,8 +83,8 @@ def keep(task: Task, file: Mapping[str, Any], *, gzip: bool) -> Original:
     return original
 
 
-def _read(landing: Blob, file: Mapping[str, Any], *, gzip: bool) -> Original:
-    watch = _Watch(gzip=gzip)
+def _read(landing: Blob, file: Mapping[str, Any], evidence: WordEvidence | DeclaredEvidence, *, gzip: bool) -> Original:
+    watch = _Watch(evidence, gzip=gzip)
     if file.get("member"):
         with opened(landing, file) as stream:
             while data := stream.read(CHUNK_BYTES):
@@ -129,9 +130,9 @@ def _copy(landing: Blob, kept: Blob) -> None:
 class _Watch:
     """A file-like object that a download is written to: looks at what goes by and keeps nothing of it."""
 
-    def __init__(self, *, gzip: bool) -> None:
+    def __init__(self, evidence: WordEvidence | DeclaredEvidence, *, gzip: bool) -> None:
         self.sha256 = hashlib.sha256()
-        self.evidence = Utf8Evidence()
+        self.evidence = evidence
         self._content = hashlib.sha256() if gzip else self.sha256
         self._inflate = zlib.decompressobj(31) if gzip else None
 

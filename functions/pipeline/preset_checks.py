@@ -13,6 +13,7 @@ from pipeline.csv_values import Unreadable, ValueFormat, converter
 from pipeline.errors import ContractError
 from pipeline.headers import plain
 from pipeline.presets import Preset
+from pipeline.text_encodings import codec_of
 
 _OF_THE_FILE = ("delimiter", "encoding", "quote", "escape", "header_row", "header_rows", "comment")
 """Keys of ``format`` that two presets of one file cannot see differently."""
@@ -75,11 +76,9 @@ def _check_format(preset: Preset) -> None:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
             _wrong(preset, "format.time_zone", f"'{zone}' is no IANA time zone")
-    if encoding := preset.format.get("encoding"):
-        try:
-            "".encode(encoding)
-        except LookupError:
-            _wrong(preset, "format.encoding", f"'{encoding}' is not known")
+    encoding = preset.format.get("encoding")
+    if encoding is not None and codec_of(encoding) is None:
+        _wrong(preset, "format.encoding", f"'{encoding}' is not known")
     if preset.format.get("decimal", ".") == preset.format.get("thousands"):
         _wrong(preset, "format", "decimal and thousands are the same mark")
     for sign, code in preset.format.get("currency_signs", {}).items():

@@ -64,6 +64,7 @@ def _known(path: Path, trial: Trial) -> str:
     said.append(
         f"But: {problem.message}. {problem.next_step}" if problem else " ".join(count.sentence() for count in trial.counts)
     )
+    said += [f"Found out: {guess}" for guess in (trial.found.reading.guesses if trial.found.reading else ())]
     return "".join(f"# {line}\n" for line in said)
 
 
@@ -123,9 +124,9 @@ def _format(table: Table, drafts: Sequence[Draft]) -> tuple[dict[str, str], dict
     columns = [(draft.stream.fields[name].type, _cells(table, draft, name)) for draft in drafts for name in draft.columns]
     money = [cell for type_, cells in columns if type_ == "decimal" for cell in cells]
     texts = [cell for type_, cells in columns if type_ == "string" for cell in cells]
-    if table.encoding_is_guess:
+    if table.encoding_guess:
         form["encoding"] = table.encoding
-        unsure["encoding"] = "the file does not say; are all accents right?"
+        unsure["encoding"] = f"the file does not say; are all accents right? {_other_readings(table.encoding_guess)}"
     if table.header_line > 1:
         form["header_row"] = str(table.header_line)
     if any(map(shapes.has_money_sign, money)):
@@ -139,6 +140,11 @@ def _format(table: Table, drafts: Sequence[Draft]) -> tuple[dict[str, str], dict
     if table.rows and (last := table.rows[-1][0].strip()) in TOTAL_WORDS:
         form["totals_prefix"] = json.dumps(last)
     return form, unsure
+
+
+def _other_readings(guess: str) -> str:
+    """What a guess says of other encodings: ``in cp1252 'Dvořák' would be 'Dvoøák'``."""
+    return "; ".join(part for part in guess.split("; ")[1:] if part.startswith("in "))
 
 
 def _cells(table: Table, chosen: Draft, name: str) -> list[str]:

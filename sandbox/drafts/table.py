@@ -11,8 +11,9 @@ from pathlib import Path
 from pipeline.csv_head import HEAD_BYTES, whole_lines
 from pipeline.csv_records import Dialect
 from pipeline.csv_refusals import DELIMITERS, foreign, numbered
-from pipeline.csv_text import NotRows, detect_encoding, gunzip_head, is_gzip
+from pipeline.csv_text import CHUNK_BYTES, Gunzip, NotRows, gunzip_head, is_gzip
 from pipeline.headers import unique_names
+from pipeline.text_encodings import DeclaredEvidence, Encoding, WordEvidence, detect_encoding
 from sandbox.drafts.shapes import is_day, is_number
 from sandbox.world import WorldError
 
@@ -25,7 +26,8 @@ class Table:
     """What the head of a file shows. ``headers`` are as the reader names them, one for each column of ``rows``."""
 
     encoding: str
-    encoding_is_guess: bool
+    encoding_guess: str | None
+    """Why this one and what else it may be, where a preset should say so."""
     delimiter: str
     header_line: int
     headers: Sequence[str]
@@ -46,7 +48,7 @@ def table_of(path: Path) -> Table:
             head, complete = gunzip_head(head, 4 * HEAD_BYTES)
         if found := foreign(head):
             raise WorldError(f"{path} is {found}. Export it as CSV and try again.")
-        encoding = detect_encoding(head, complete=complete)
+        encoding = _encoding(path, detect_encoding(head, complete=complete))
         lines = whole_lines(head, encoding.name, complete=complete)
     except OSError as error:
         raise WorldError(f"{path} cannot be read: {error.strerror}.") from error
@@ -62,10 +64,30 @@ def table_of(path: Path) -> Table:
     for position, (line, record) in enumerate(records[:_HEADER_RECORDS]):
         if len(record) == width and _is_header(record):
             rows = [below for _, below in records[position + 1 :] if len(below) == width and any(map(str.strip, below))]
-            return Table(encoding.name, encoding.guess is not None, delimiter, line, unique_names(record), rows)
+            return Table(encoding.name, encoding.guess, delimiter, line, unique_names(record), rows)
     first = next((record for _, record in records if any(map(str.strip, record))), [])
     shown = ", ".join(cell.strip() for cell in first[:8])
     raise WorldError(f"{path} has no header: it begins with {shown}. Add a line that names its columns and try again.")
+
+
+def _encoding(path: Path, by_head: Encoding) -> Encoding:
+    """The encoding by all the bytes of the file; no guess where a preset cannot declare it, as some bytes are not in it."""
+    if by_head.name.startswith(("utf-16", "utf-32")):
+        return by_head
+    found = _seen(path, WordEvidence()) or by_head
+    if found.name == "utf-8" or _seen(path, DeclaredEvidence(found.name)):
+        return Encoding(found.name)
+    return found
+
+
+def _seen(path: Path, evidence: WordEvidence | DeclaredEvidence) -> Encoding | None:
+    with path.open("rb") as file:
+        is_packed = is_gzip(file.read(2))
+        file.seek(0)
+        content = Gunzip(file) if is_packed else file
+        while data := content.read(CHUNK_BYTES):
+            evidence.feed(data)
+    return evidence.verdict()
 
 
 def _evenness(lines: Sequence[str], delimiter: str) -> tuple[float, int]:

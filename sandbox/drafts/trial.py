@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline import csv_encoding
 from pipeline.contract import Source
 from pipeline.csv_head import HEAD_BYTES, look
+from pipeline.csv_reading import Reading
 from pipeline.csv_refusals import Examined, Problem
 from pipeline.csv_text import NotRows
 from pipeline.presets import Preset
@@ -52,26 +54,34 @@ def try_out(path: Path, book: Sequence[Preset], source: Source) -> Trial:
             return file.read(HEAD_BYTES)
 
         found = look(path.name, path.stat().st_size, piece, book=book, streams=source.streams)
-        counts = []
+        counts: list[Count] = []
+        readings: list[Reading] = []
         try:
             for each in (found, *found.companions):
-                count = _count(path, file, each)
-                if isinstance(count, Problem):
-                    return Trial(replace(found, reading=None, problem=count))
-                counts.append(count)
+                read = _read(path, file, each)
+                if isinstance(read, Problem):
+                    return Trial(replace(found, reading=None, problem=read))
+                readings.append(read)
+                counts.append(_count(file, read, each.stream))
         except NotRows as error:
             raise WorldError(f"{path} is not a table of text to its end: {error}.") from error
-    return Trial(found, tuple(counts))
+    return Trial(replace(found, reading=readings[0]), tuple(counts))
 
 
-def _count(path: Path, file: BinaryIO, found: Examined) -> Count | Problem:
+def _read(path: Path, file: BinaryIO, found: Examined) -> Reading | Problem:
+    """How a file is read by all its bytes, or why it is set aside."""
     if found.reading is None:
         assert found.problem is not None
         return found.problem
     file.seek(0)
-    reading = decided_of(file, found.reading, path.name)
+    reading = csv_encoding.read_through(file, found.reading, path.name)
     if isinstance(reading, Problem):
         return reading
+    file.seek(0)
+    return decided_of(file, reading, path.name)
+
+
+def _count(file: BinaryIO, reading: Reading, stream: str) -> Count:
     file.seek(0)
     loaded = non_rows = 0
     reasons: Counter[str] = Counter()
@@ -80,4 +90,4 @@ def _count(path: Path, file: BinaryIO, found: Examined) -> Count | Problem:
         non_rows += page.non_rows
         reasons.update(f"{aside.reason} in {aside.column}" if aside.column else aside.reason for aside in page.aside)
     shown = tuple(f"{count} × {reason}" for reason, count in reasons.most_common(5))
-    return Count(found.stream, loaded, sum(reasons.values()), non_rows, shown)
+    return Count(stream, loaded, sum(reasons.values()), non_rows, shown)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.text_encodings import detect_encoding
 from tests.develop import ledger
 from tests.develop.files import DELIMITERS, DEVELOP, data_files, header_sets, needs_files, records, rows_in
 from tests.develop.made_rows import made_file
@@ -94,3 +95,18 @@ def test_no_value_of_a_made_row_is_lost(name: str, delimiter: str, headers: list
         assert set().union(*one.rows) - {"_extra"} == {column.field for column in columns}
         for row in one.rows:
             assert {names[index] for index in unknown} <= set(row.get("_extra", {}))
+
+
+UNICODE_BUT = {"messytables_small/spanish_chars.csv": "cp1252"}
+
+
+@pytest.mark.parametrize("name", data_files())
+def test_each_file_is_read_in_the_encoding_that_it_is_in(name: str) -> None:
+    raw = (DEVELOP / name).read_bytes()
+    found = detect_encoding(raw, complete=True)
+    assert (found.name, found.rivals) == (UNICODE_BUT.get(name, "utf-8"), ())
+    if name in UNICODE_BUT:
+        header = raw.decode(found.name).splitlines()[0]
+        assert header == "GF_ID,FN_ID,SF_ID,GF,F,SF,Gasto total 2011,Descripción"
+    else:
+        assert found.guess is None

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline import contract, presets
+from pipeline import contract, csv_encoding, presets
 from pipeline.csv_head import HEAD_BYTES, examine
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch, Dialect, RecordReader
@@ -71,7 +71,9 @@ def problem_of(data: bytes | str, **more: Any) -> Problem:
 def pages(data: bytes | str, *, rows: int = 0, step: int = 1 << 20, **more: Any) -> Iterator[Page]:
     """Pages of a file, after ``rows`` records that an earlier invocation has read."""
     raw = data.encode() if isinstance(data, str) else data
-    reading = decided_of(Trickle(raw, step), reading_of(data, **more), "file.csv")
+    found = csv_encoding.read_through(Trickle(raw, step), reading_of(data, **more), "file.csv")
+    assert isinstance(found, Reading), found
+    reading = decided_of(Trickle(raw, step), found, "file.csv")
     assert isinstance(reading, Reading), reading
     return pages_of(Trickle(raw, step), reading, {"rows": rows}, {})
 

@@ -8,8 +8,10 @@ import zipfile
 
 import pytest
 
+from pipeline.csv_encoding import as_found
 from pipeline.csv_reading import Reading
 from pipeline.headers import unique_names
+from pipeline.text_encodings import detect_encoding
 from tests.functions.reading import asides, judge, pages, payloads, problem_of, reading_of
 
 ORDERS = "order_id,order_at,amount,currency\n"
@@ -306,3 +308,51 @@ def test_files_of_a_source_that_extracts_by_itself_are_named() -> None:
     problem = problem_of(meta)
     assert "is an export of meta_ads" in problem.message
     assert problem.kind == "file_set_aside"
+
+
+RUSSIAN = """
+presets:
+  - name: clients_ru
+    source: crm
+    stream: contacts
+    match: {headers: [Код]}
+    columns: {contact_id: Код, city: Город}
+"""
+
+
+def test_a_header_that_a_preset_knows_decides_where_words_do_not() -> None:
+    """Two short words are little to go by; the header, read letter by letter as a preset has it, is much."""
+    data = "Код,Город\n1,Омск\n".encode("cp866")
+    reading = reading_of(data, extra=RUSSIAN)
+    assert reading.encoding == "cp866"
+    assert payloads(data, extra=RUSSIAN) == [{"contact_id": "1", "city": "Омск"}]
+
+
+POLISH = """
+presets:
+  - name: klienci
+    source: crm
+    stream: contacts
+    match: {headers: [Nr, Płeć]}
+    columns: {contact_id: Nr, city: Płeć}
+"""
+
+
+@pytest.mark.parametrize("declared", ["", "\n    format: {encoding: windows-1250}"])
+def test_a_header_is_matched_in_the_declared_encoding_and_else_in_a_rival(declared: str) -> None:
+    data = "Nr,Płeć\n1,k\n".encode("cp1250")
+    reading = reading_of(data, extra=POLISH.rstrip() + declared + "\n")
+    assert (reading.preset, reading.encoding, reading.encoding_declared) == ("klienci", "cp1250", bool(declared))
+    assert reading.guesses == (() if declared else ("encoding cp1250: its header is known so",))
+
+
+def test_a_known_header_outweighs_the_words_of_the_whole_file() -> None:
+    czech = "".join(f"{n},Říčany\n{n},Dvořák\n{n},Čech\n" for n in range(5))
+    data = "Nr,Señal\n1,k\n".encode("cp1252") + czech.encode("cp1250")
+    spanish = POLISH.replace("Płeć", "Señal")
+    head = reading_of(data[:14], extra=spanish)
+    assert head.encoding == "cp1252"
+    found = as_found(head, detect_encoding(data, complete=True), "file.csv")
+    assert isinstance(found, Reading)
+    assert found.encoding == "cp1252"
+    assert found.guesses[0] == "encoding cp1252: by its header 'Señal', though its words are likelier in cp1250"

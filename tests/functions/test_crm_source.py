@@ -16,6 +16,7 @@ from pipeline import bronze, clients, contract, file_bytes, names, originals, sl
 from pipeline import plan as planner
 from pipeline.errors import ContractError, Rejected, Skip, Wait
 from pipeline.sources import Account, Ask, Page, PlannedSlice, Task, crm
+from pipeline.text_encodings import WordEvidence
 from tests.conftest import LocalCloud
 
 SOURCE = contract.load().source("crm")
@@ -169,7 +170,7 @@ def test_an_export_that_is_compressed_anew_is_the_same_file(local_cloud: LocalCl
 def test_a_few_bytes_that_hold_a_thousand_times_as_many_do_not_fill_memory(local_cloud: LocalCloud) -> None:
     rows = b"contact_id,city\n" + b"1,\n" * 20_000_000
     data = gzip.compress(rows, 1)
-    watch = originals._Watch(gzip=True)
+    watch = originals._Watch(WordEvidence(), gzip=True)
     del rows
     tracemalloc.start()
     try:
@@ -208,6 +209,90 @@ def test_an_accent_after_the_head_is_not_lost(local_cloud: LocalCloud, compresse
     assert pages[0].facts["encoding"] == "cp1252"
     assert any("cp1252" in guess for guess in pages[0].facts["guesses"])
     assert not any(page.aside for page in pages)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "towns"),
+    [
+        ("cp1250", ("Plzeň", "Říčany", "Dvůr Králové")),
+        ("cp1251", ("Москва", "Екатеринбург", "Уфа")),
+        ("cp932", ("東京都", "大阪市", "横浜市")),
+        ("gb18030", ("北京市", "上海市", "广州市")),
+        ("utf-16-le", ("Plzeň", "東京都", "Москва")),
+        ("utf-16", ("Plzeň", "東京都", "Москва")),
+    ],
+)
+def test_a_file_goes_on_from_every_page_in_any_encoding(
+    local_cloud: LocalCloud, encoding: str, towns: tuple[str, str, str]
+) -> None:
+    rows = "".join(f"{n},{towns[n % 3] if n > 9_000 else 'Paris'}\n" for n in range(11_000))
+    local_cloud.drop("contacts.csv", ("contact_id,city\n" + rows).encode(encoding))
+    (planned,) = plan()
+    whole = fetch(planned)
+    assert [row["city"] for page in whole for row in page.rows][-3:] == [towns[n % 3] for n in range(10_997, 11_000)]
+    assert not any(page.aside for page in whole)
+    for number, page in enumerate(whole[:-1], start=1):
+        assert fetch(planned, cursor=json.loads(json.dumps(page.cursor))) == whole[number:]
+
+
+def test_the_words_of_the_whole_file_correct_those_of_its_head(local_cloud: LocalCloud) -> None:
+    rows = "0,café\n" + "".join(f"{n},Paris\n" for n in range(20_000)) + "20001,Dvůr Králové\n20002,Říčany\n20003,Čelákovice\n"
+    local_cloud.drop("contacts.csv", ("contact_id,city\n" + rows).encode("cp1250"))
+    (planned,) = plan()
+    assert planned.request["preset"]["encoding"] == "cp1252"
+    pages = fetch(planned)
+    assert pages[-1].rows[-1]["city"] == "Čelákovice"
+    (guess,) = pages[0].facts["guesses"]
+    assert guess.startswith("encoding cp1250")
+
+
+def test_rows_that_are_not_utf8_are_set_aside_with_line_and_column(local_cloud: LocalCloud) -> None:
+    rows = "".join(f"{n},Orléans\n" for n in range(1, 101))
+    local_cloud.drop("contacts.csv", ("contact_id,city\n" + rows).encode() + b"101,Nimes\n102,N\xeemes\n103,Paris\n")
+    (page,) = fetch(*plan())
+    assert (len(page.rows), page.rows[0]["city"]) == (102, "Orléans")
+    (aside,) = page.aside
+    assert (aside.reason, aside.line, aside.column, aside.raw) == ("undecodable", 103, "city", "102,N\\xeemes")
+    assert any("some bytes are not" in guess for guess in page.facts["guesses"])
+
+
+DECLARED = """
+presets:
+  - name: club
+    source: crm
+    stream: contacts
+    match: {headers: [Member]}
+    columns: {contact_id: Member, city: Town}
+    format: {encoding: %s}
+"""
+
+
+@pytest.mark.parametrize(("declared", "encoding"), [("windows-1250", "cp1250"), ("cp850", "cp850"), ("Shift_JIS", "shift_jis")])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_file_that_is_not_in_its_declared_encoding_is_refused_with_the_place(
+    local_cloud: LocalCloud, declared: str, encoding: str, late: bool
+) -> None:
+    clients.state_bucket().blob("presets/club.yaml").upload_from_string(DECLARED % declared)
+    start = "Member,Town\n" + ("1,Paris\n" * 20_000 if late else "")
+    bad = "1,A\n".encode(encoding) + (b"2,\x81 \n" if encoding != "cp850" else b"")
+    local_cloud.drop("members.csv", start.encode(encoding) + bad)
+    (planned,) = plan()
+    if encoding == "cp850":  # which has every byte
+        assert fetch(planned)[0].facts["encoding"] == "cp850"
+        return
+    error = reject_of(planned)
+    assert error.kind == "file_set_aside"
+    assert f"members.csv is not in {encoding}, which preset 'club' declares: byte {len(start) + 6:,} in line" in error.message
+    assert f"in line {start.count(chr(10)) + 2:,} is 0x81" in error.message
+    assert "format.encoding in preset 'club'" in error.next_step
+
+
+def test_a_declared_encoding_wins_over_what_the_words_say(local_cloud: LocalCloud) -> None:
+    clients.state_bucket().blob("presets/club.yaml").upload_from_string(DECLARED % "windows-1252")
+    local_cloud.drop("members.csv", "Member,Town\n1,Dvůr Králové\n2,Říčany\n3,Čelákovice\n".encode("cp1250"))
+    (page,) = fetch(*plan())
+    assert (page.facts["encoding"], page.facts["guesses"]) == ("cp1252", [])
+    assert page.rows[1]["city"] == "Øíèany"
 
 
 def test_a_file_that_is_cut_short_inside_its_compression_is_set_aside_whole(local_cloud: LocalCloud) -> None:

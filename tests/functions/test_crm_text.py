@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import io
 
@@ -14,8 +13,6 @@ from pipeline.csv_text import (
     Gunzip,
     NotRows,
     TextLines,
-    Utf8Evidence,
-    detect_encoding,
     gunzip_head,
     readable,
 )
@@ -26,39 +23,23 @@ def lines(data: bytes, encoding: str = "utf-8", step: int = 1 << 20) -> list[str
     return list(TextLines(Trickle(data, step), encoding).start_at(1))
 
 
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        (b"a,b\n", "utf-8"),
-        ("Straße\n".encode(), "utf-8"),
-        ("Straße\n".encode("cp1252"), "cp1252"),
-        (codecs.BOM_UTF8 + b"a\n", "utf-8"),
-        (codecs.BOM_UTF16_LE + "a\n".encode("utf-16-le"), "utf-16-le"),
-        (codecs.BOM_UTF16_BE + "a\n".encode("utf-16-be"), "utf-16-be"),
-        (codecs.BOM_UTF32_LE + "a\n".encode("utf-32-le"), "utf-32-le"),
-        ("name,town\n".encode("utf-16-le"), "utf-16-le"),
-        ("name,town\n".encode("utf-16-be"), "utf-16-be"),
-    ],
-)
-def test_encoding_is_found(data: bytes, name: str) -> None:
-    assert detect_encoding(data, complete=True).name == name
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 1000])
+@pytest.mark.parametrize("encoding", ["cp932", "gb18030", "big5", "cp949", "utf-16-le", "utf-32-be", "hz", "iso2022_jp"])
+def test_characters_of_several_bytes_are_whole_wherever_a_chunk_ends(encoding: str, step: int) -> None:
+    text = "id,名\r\n1,東京\n" if encoding in ("cp932", "iso2022_jp") else "id,名\r\n1,中山\n"
+    text = "id,이름\r\n1,서울\n" if encoding == "cp949" else text
+    assert lines(text.encode(encoding), encoding, step) == text.splitlines(keepends=True)
 
 
-def test_a_head_that_ends_inside_a_character_is_still_utf8() -> None:
-    head = "naïve €".encode()[:-1]
-    assert detect_encoding(head, complete=False).name == "utf-8"
-    assert detect_encoding(head, complete=True).name == "utf-8", "a file that is cut there has a whole character before"
-    assert detect_encoding("5 €".encode()[:-1], complete=False).name == "utf-8"
-    assert detect_encoding("5 €".encode()[:-1], complete=True).name == "cp1252"
-
-
-def test_a_byte_order_mark_outranks_what_was_declared_and_says_so() -> None:
-    data = codecs.BOM_UTF16_LE + "a\n".encode("utf-16-le")
-    found = detect_encoding(data, complete=True, declared="cp1252")
-    assert found.name == "utf-16-le"
-    assert found.guess is not None
-    assert "cp1252" in found.guess
-    assert detect_encoding(data, complete=True, declared="utf-16").guess is None
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 1000])
+@pytest.mark.parametrize("encoding", ["cp932", "gb18030", "big5", "cp949", "utf-8"])
+def test_half_a_character_spoils_no_more_than_its_cell(encoding: str, step: int) -> None:
+    data = b"a,b\n" + "山".encode("utf-8" if encoding == "utf-8" else encoding if encoding != "cp949" else "big5")[:1]
+    source = TextLines(Trickle(data + b"\n1," + data[-1:] + b",2\nend", step), encoding)
+    found = list(source.start_at(1))
+    assert source.suspect
+    assert [line.count(",") for line in found] == [1, 0, 2, 0]
+    assert found[-1] == "end"
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 1000])
@@ -148,22 +129,3 @@ def test_the_head_of_a_gzip_file_is_read_without_the_rest() -> None:
     assert gunzip_head(data[:200], 10**9)[1] is False
     assert gunzip_head(gzip.compress(b"all of it"), 20) == (b"all of it", True)
     assert gunzip_head(gzip.compress(b"one") + gzip.compress(b"two"), 20)[1] is False
-
-
-@pytest.mark.parametrize(
-    ("data", "better"),
-    [
-        (b"plain\n", None),
-        ("später ä".encode(), None),
-        ("später ä".encode("cp1252"), "cp1252"),
-        ("später ä".encode() + "ä".encode("cp1252"), None),  # UTF-8 with broken rows
-        ("ends with é".encode("cp1252"), "cp1252"),
-    ],
-)
-@pytest.mark.parametrize("step", [1, 1000])
-def test_a_late_accent_corrects_a_plain_head(data: bytes, better: str | None, step: int) -> None:
-    evidence = Utf8Evidence()
-    for start in range(0, len(data), step):
-        evidence.feed(data[start : start + step])
-    found = evidence.verdict()
-    assert (found.name if found else None) == better

@@ -94,7 +94,7 @@ KEY = st.integers(1, 10**6).map("K{}".format)
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     st.integers(1, 4),
 )
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_table_that_python_writes_comes_back_whatever_its_dialect(
     rows: list[tuple[str, ...]], delimiter: str, ends: tuple[Any, str], encoding: str, width: int
 ) -> None:

@@ -59,6 +59,36 @@ def test_orders_in_german_from_a_spreadsheet(tmp_path: Path) -> None:
     assert "# time_zone: Europe/London # unsure: in which zone are the times of Bestelldatum?" in text
 
 
+def test_a_draft_declares_the_encoding_that_it_found_and_says_what_else_it_may_be(tmp_path: Path) -> None:
+    path = file(tmp_path, "sales.csv", SALES.replace("größer", "Říčany Kuřim").replace("€", "EUR"), "cp1250")
+    preset, text = drafted(path)
+    assert preset.format["encoding"] == "cp1250"
+    assert "encoding: cp1250 # unsure: the file does not say; are all accents right? in " in text
+    assert "in cp1252 'Říčany' would be 'Øíèany'" in text
+
+
+def test_an_accent_after_the_head_is_seen_by_a_draft(tmp_path: Path) -> None:
+    rows = "".join(f"B-{n};K7;;05.04.2024 12:00;5,00;,80;Karte;\n" for n in range(3_000))
+    text = SALES.replace("größer", "").replace("€", "EUR") + rows + "C-1;K7;;05.04.2024 12:00;5,00;,80;Karte;größer\n"
+    preset, _ = drafted(file(tmp_path, "sales.csv", text, "cp1252"))
+    assert preset.format["encoding"] == "cp1252"
+
+
+def test_a_draft_declares_no_encoding_that_some_bytes_are_not_in(tmp_path: Path) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_bytes(
+        SALES.replace("€", "EUR").replace("Karte", "Käthe").encode() + b"A-5;K7;;16.04.2024 12:00;5,00;,80;\xe4;\n"
+    )
+    preset, text = drafted(path)
+    assert "encoding" not in preset.format
+    assert "1 × undecodable in Zahlungsart" in text
+
+
+def test_a_known_file_tells_what_was_found_out(tmp_path: Path) -> None:
+    text = draft(file(tmp_path, "contacts.csv", "contact_id,email,city\n1,a@example.com,Orléans\n", "cp1252"))
+    assert "# Found out: encoding cp1252: no byte order mark, and not UTF-8" in text
+
+
 def test_the_first_lines_say_what_would_become_of_the_rows(tmp_path: Path) -> None:
     text = draft(file(tmp_path, "sales.csv", SALES))
     assert (

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from pipeline import clients, file_bytes, names, originals
+from pipeline import clients, csv_encoding, file_bytes, names, originals
 from pipeline.csv_judgement import decide
 from pipeline.csv_reading import Reading
 from pipeline.csv_records import Batch, RecordReader
@@ -75,12 +75,15 @@ def _opened(source: str, sha256: str, file: Mapping[str, Any], mark: tuple[int, 
 def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
     """What the cursor carries on from page to page: the file's identity, and what only the whole file shows of its writing.
 
-    Raises :class:`Rejected` for a file that leaves open to its end how it writes a column.
+    Raises :class:`Rejected` for a file that leaves open to its end how it writes a column, or is not in the encoding that its
+    preset declares.
     """
-    kept = originals.keep(task, file, gzip=reading.gzip)
-    better = kept.better_encoding if reading.encoding == "utf-8" and not reading.encoding_declared else None
-    if better:
-        reading = replace(reading, encoding=better.name, guesses=(*reading.guesses, *filter(None, [better.guess])))
+    evidence = csv_encoding.evidence_of(reading.encoding, declared=reading.encoding_declared)
+    kept = originals.keep(task, file, evidence, gzip=reading.gzip)
+    found = csv_encoding.as_found(reading, kept.encoding, names.shown_file(file))
+    if isinstance(found, Problem):
+        raise originals.rejected(found)
+    reading = found
     values = {}
     if reading.undecided:
         with _opened(task.source.name, kept.sha256, file) as stream:
