@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -75,10 +77,11 @@ Examples:
 The answer is CSV on standard output. When the world is down, only the warehouse is started.
 """,
     "status": """\
-Example:
-  python -m sandbox status
+Examples:
+  python -m sandbox status                    what is up, what waits and for what, what failed and what to do
+  python -m sandbox status --json             the same and more, for machines
 
-Works whether the world is up or down.
+Works whether the world is up, stopped, or was killed.
 """,
     "files": """\
 Examples:
@@ -135,7 +138,8 @@ def parser() -> argparse.ArgumentParser:
     verb("down", "stop a world that is up")
     verb("fire", "ring a schedule now").add_argument("schedule", help="ingest-crm, or sweep")
     verb("sql", "ask the warehouse, answer as CSV").add_argument("query", help="GoogleSQL; - reads standard input")
-    verb("status", "explain the state: runs, slices, builds")
+    status = verb("status", "explain the state: what is under way, why it waits, what is there")
+    status.add_argument("--json", action="store_true", help="for machines: every fact, times in ISO 8601")
     verb("files", "account for every row of every file, and say how each was read")
     # The verb's own verbs take these too, and leave alone what stands before them.
     again = _which_world(argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS))
@@ -323,11 +327,17 @@ def _warehouse(world: World) -> Iterator[bigquery.Client]:
         lock.release()
 
 
-def _status(world: World, _: argparse.Namespace) -> int:
-    from sandbox.status import show_status
+def _status(world: World, options: argparse.Namespace) -> int:
+    from sandbox.progress import Progress
+    from sandbox.status import collect, show
 
     _must_exist(world)
-    return show_status(world)
+    found = collect(world)
+    if options.json:
+        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+    else:
+        show(found, Progress().console)
+    return 0
 
 
 def _files(world: World, _: argparse.Namespace) -> int:

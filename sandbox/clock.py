@@ -41,6 +41,11 @@ class Clock:
 
     # ---- reading
 
+    @property
+    def scale(self) -> float:
+        """How many seconds pass per real one."""
+        return self._scale
+
     def now(self) -> datetime:
         """This moment, in UTC."""
         with self._lock:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,7 +42,18 @@ class InstanceClock:
             if self._travel is None:
                 import time_machine
 
+                _leave_deadlines_real(time_machine.escape_hatch.time.time)
                 self._travel = time_machine.travel(moment, tick=True).start()
             elif moment.timestamp() > time.time():  # it ticks on by itself, and must never go back
                 self._travel.move_to(moment)
             time.time()  # time-machine begins to tick at the first look
+
+
+def _leave_deadlines_real(real_time: Callable[[], float]) -> None:
+    """Let gRPC reckon its deadlines by the machine's clock, which its core keeps to.
+
+    By a clock that shows last month every deadline would be over before its call began, and the call be tried without end.
+    """
+    import grpc._channel
+
+    grpc._channel.time = SimpleNamespace(**{**vars(time), "time": real_time})

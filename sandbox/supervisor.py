@@ -37,6 +37,7 @@ from sandbox.iam import Issuer, invoker_check
 from sandbox.ledger import Ledger
 from sandbox.provision import provision
 from sandbox.services import Services
+from sandbox.status import inside
 from sandbox.world import FUNCTIONS_FOLDER, Addresses, Lock, Running, Settings, World, WorldError
 from sandbox.world_faults import WorldFaults
 
@@ -151,6 +152,7 @@ class Supervisor:
         self.addresses = self.services.start()
         self._open_faults(last.urls if last else {})
         self._make_dbt()
+        self._open_inside(last.urls if last else {})
         for name, environment in environments.items():
             function = self.contract.functions[name]
             environment.update(world.function_environment(function, self.settings, self.addresses, self._timeouts.get(name)))
@@ -203,6 +205,12 @@ class Supervisor:
         front.start()
         self._stops.callback(front.stop)
         self.urls["faults"] = front.url
+
+    def _open_inside(self, last_urls: Mapping[str, str]) -> None:
+        front = inside.front_of(self, _port(last_urls.get("inside")))
+        front.start()
+        self._stops.callback(front.stop)
+        self.urls["inside"] = front.url
 
     def _make_dbt(self) -> None:
         environment = self.world.job_environment(self.contract, self.settings, self.addresses, self._dbt_command)

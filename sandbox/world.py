@@ -213,7 +213,7 @@ class World:
 class Running:
     """Content of ``world.json``.
 
-    ``urls``: each function's, ``console`` for a browser, and ``faults`` for the command line. ``pids``: processes by role.
+    ``urls``: each function's, ``console`` for a browser, ``faults`` and ``inside`` for the command line. ``pids``: by role.
     """
 
     pid: int

@@ -95,6 +95,10 @@ class SubscriptionQueue:
         """The ack ids whose deadline has passed."""
         return [ack_id for ack_id, delivery in self.leased.items() if delivery.leased_until <= now]
 
+    def refused(self) -> list[tuple[float, Delivery]]:
+        """Deliveries that failed and come again, with the time at which they are due, the earliest first."""
+        return sorted(((due, one) for due, _, one in self._ready if one.attempts), key=lambda entry: entry[0])
+
     def next_due(self) -> float | None:
         """When the next delivery becomes ready; None when none waits."""
         return self._ready[0][0] if self._ready else None

@@ -258,6 +258,11 @@ class RunJobsEngine(GrpcEngine):
                 raise not_found(f"Resource '{name.rsplit('/', 1)[-1]}' of kind 'EXECUTION' not found.")
             return types.Execution.from_json(self._executions[name])
 
+    def all_executions(self) -> list[Execution]:
+        """Every execution, the oldest first."""
+        with self._lock:
+            return [self._execution(name) for name in self._executions]
+
     def _save(self, execution: Execution) -> None:
         with self._lock:
             self._executions[execution.name] = types.Execution.to_json(execution, indent=None)

@@ -232,6 +232,11 @@ class SchedulerEngine(GrpcEngine):
             job.state = state
             return self._save(self._with_next_time(job))
 
+    def all_jobs(self) -> list[Job]:
+        """Every job, as GetJob shows it."""
+        with self._lock:
+            return [self._job(name) for name in self._jobs]
+
     # ---- firing
 
     @property

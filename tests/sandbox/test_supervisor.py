@@ -28,7 +28,7 @@ def test_world_json_says_who_and_where(world: Supervisor) -> None:
     assert running is not None
     assert running.status == "up"
     assert running.parsed_addresses() == world.addresses
-    assert set(running.urls) == {*world.contract.functions, "console", "faults"}
+    assert set(running.urls) == {*world.contract.functions, "console", "faults", "inside"}
 
 
 def test_a_second_supervisor_is_refused(world: Supervisor) -> None:
@@ -88,7 +88,7 @@ def test_state_stays_and_the_cli_reads_it_while_the_world_is_down(tmp_path: Path
     assert World(tmp_path / "home").running() is None
     assert cli.main(["status", "--home", str(tmp_path / "home")]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("down: ")
+    assert out.startswith("stopped: ")
     assert "dead/7.json" in out
     assert cli.main(["sql", "select count(*) as n from bronze.slices", "--home", str(tmp_path / "home")]) == 0
     assert capsys.readouterr().out == "n\n0\n"

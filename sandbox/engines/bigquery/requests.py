@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from sandbox.engines.bigquery import transactions
+from sandbox.engines.bigquery import inventory, transactions
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,6 +22,7 @@ JOBS = re.compile(r"^/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?
 DEFINITIONS = re.compile(r"^/bigquery/v2/projects/[^/]+/datasets")
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 UNLOCKED = ("/healthz",)
+INVENTORY = "/_sandbox/inventory"
 #: Statuses that become 400: internal error and not implemented.
 NOT_RETRIED = (500, 501)
 
@@ -57,6 +58,9 @@ class Requests:
             return
         body = await read(receive)
         async with self.lock:
+            if scope["path"] == INVENTORY:
+                await answer_json(send, 200, inventory.inventory(self.context.engine.connection))
+                return
             refusal = self._refusal(scope, body)
             if refusal:
                 await answer(send, *refusal)
