@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 from pipeline import csv_currency, csv_encoding, presets
 from pipeline.contract import Stream
+from pipeline.csv_dialect import Dialect, with_escapes
 from pipeline.csv_foreign import foreign_bytes, foreign_text
 from pipeline.csv_judgement import judge_values
 from pipeline.csv_mapping import map_columns
 from pipeline.csv_reading import Reading
-from pipeline.csv_records import Dialect
 from pipeline.csv_refusals import DELIMITERS, HEADER_RECORDS, UNRECOGNISED, Examined, Known, Problem, foreign, numbered
 from pipeline.csv_row_above import row_above
 from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines, gunzip_head, is_gzip
@@ -43,6 +43,14 @@ class _Candidate:
     below: list[list[str]]
     above: list[tuple[int, list[str]]]
     """Records before the header, with their lines."""
+
+    def escaping(self, lines: Sequence[str]) -> _Candidate:
+        """The same with backslashes as escapes, where those tell cells apart better in the lines of the head."""
+        dialect = with_escapes(self.dialect, lines, len(self.header))
+        if dialect is self.dialect:
+            return self
+        below = [record for line, record in numbered(lines, dialect) if line > self.line]
+        return replace(self, dialect=dialect, below=below[:_SAMPLE_RECORDS])
 
     @property
     def rank(self) -> tuple[object, ...]:
@@ -127,8 +135,6 @@ def examine(
             read = whole_lines(head, said.name, complete=complete)
             candidates += _candidates(name, said, read, known.declaring(declared), complete=complete)
         whole = [candidate for candidate in candidates if not candidate.fit.missing]
-        if not whole and (what := foreign_text(lines)):
-            return known.set_aside(name, f"is {what}", "Export it as CSV and drop it again.")
         for rival in () if whole else encoding.rivals:
             # The words left it open; a header that a preset knows, letter by letter, does not.
             said = Encoding(rival, f"encoding {rival}: its header is known so")
@@ -136,6 +142,8 @@ def examine(
             found = _candidates(name, said, read, known.declaring(None), complete=complete)
             if whole := [candidate for candidate in found if not candidate.fit.missing]:
                 break
+        if not whole and (what := foreign_text(lines)):
+            return known.set_aside(name, f"is {what}", "Export it as CSV and drop it again.")
         if not whole:
             return known.unmatched(name, lines, [candidate.fit for candidate in candidates])
         best = max(whole, key=lambda candidate: candidate.rank)
@@ -148,6 +156,7 @@ def examine(
                 "Give one of them a match.file_name or another header under match.headers, then run the source again.",
                 best.fit.preset.stream,
             )
+        best = best.escaping(whole_lines(head, best.encoding.name, complete=complete))
         preset = best.fit.preset
         if preset.decline is not None:
             step = "Nothing of it is missing from the warehouse: leave it out, or map it by a preset of your own of that name."
@@ -272,6 +281,8 @@ class _File:
             guesses.append(f"header in line {line}")
         if dialect.skip_initial_space:
             guesses.append("blanks after a delimiter are not part of the cell")
+        if dialect.escape and "escape" not in form:
+            guesses.append("a backslash stands before quotes and delimiters that belong to a cell")
         totals = form.get("totals_prefix", ())
         return Reading(
             preset=preset.name,

@@ -2,6 +2,9 @@
 
 In a table whose columns are all text such a record would be loaded as a customer called "Total" or "Confidential". What can
 be nothing else is a non-row; what may be somebody's data is set aside and shown, never dropped.
+
+Records are read many at a time, and looked at one by one only where the first cell of one is out of the ordinary. So what is
+said here of a record must show in its first cell as it stands: else it would depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ TOTAL_WORDS = frozenset(
         *("suma", "soma", "razem", "i alt", "summa", "yhteensä", "celkem", "toplam"),
     )
     for word in (known, known.upper(), known.capitalize(), known.title())
-    for mark in ("", ":", " :")
+    for mark in ("", ":", " :", " ")
 )
 """First cells of a row that sums up those above it, as exports and people write them."""
 _TYPES = (
@@ -39,7 +42,8 @@ _SURE_TYPES = frozenset(spelled for word in _TYPES for spelled in (word, word.up
 TYPE_WORDS = _SURE_TYPES | {spelled for word in _PERHAPS_TYPES for spelled in (word, word.upper(), word.capitalize())}
 """What a program writes below its header to say what each column holds. Some of it may be data, but not a whole row."""
 _RULE = re.compile(r"[-=_*~+:]{2,}")
-_TWO_WORDS = re.compile(r"\w\S*\s+\(?\w")
+_TWO_WORDS = re.compile(r"[^\W\d_][^ \u00a0]*[ \u00a0]+\(?\w")
+_BLANK_STARTS = frozenset(" \t\x1a\u00a0")
 RULE_STARTS = frozenset(first + second for first in "-=_*~+:" for second in "-=_*~+:")
 """How the first cell of a ruler begins."""
 
@@ -50,7 +54,12 @@ def is_total(row: Sequence[str]) -> bool:
     A preset that names it (``totals_prefix``) makes it a non-row; undeclared it may be a customer called Total, and is shown.
     """
     filled = [cell for cell in map(str.strip, row) if cell]
-    return len(filled) > 1 and filled[0] in TOTAL_WORDS and all(any(map(str.isdigit, cell)) for cell in filled[1:])
+    return (
+        len(filled) > 1
+        and filled[0] in TOTAL_WORDS
+        and (row[0] in TOTAL_WORDS or row[0][:1] in _BLANK_STARTS or not row[0])
+        and all(any(map(str.isdigit, cell)) for cell in filled[1:])
+    )
 
 
 def is_ruler(row: Sequence[str]) -> bool:
@@ -60,10 +69,14 @@ def is_ruler(row: Sequence[str]) -> bool:
 
 def is_remark(row: Sequence[str]) -> bool:
     """Whether a record holds words in its first cell and nothing else (``Confidential - keep out,,``), or names of types."""
+    if not any(row[1:]):
+        return len(row) > 2 and _TWO_WORDS.search(row[0]) is not None
     filled = [cell for cell in map(str.strip, row) if cell]
-    if len(filled) == 1:
-        return len(row) > 2 and bool(row[0].strip()) and _TWO_WORDS.search(row[0]) is not None
-    return TYPE_WORDS.issuperset(filled) and not _SURE_TYPES.isdisjoint(filled)
+    return (
+        (row[0] in TYPE_WORDS or row[0][:1] in _BLANK_STARTS or not row[0])
+        and TYPE_WORDS.issuperset(filled)
+        and not _SURE_TYPES.isdisjoint(filled)
+    )
 
 
 def may_be_remarks(rows: Sequence[Sequence[str]]) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 
 from pipeline import headers
 from pipeline.column_forms import Pick
+from pipeline.csv_dialect import Dialect
 from pipeline.csv_fields import BoundColumn
-from pipeline.csv_records import Dialect, RecordReader
+from pipeline.csv_records import RecordReader
 from pipeline.csv_text import TextLines
 from pipeline.csv_values import ValueFormat
 from pipeline.headers import plain, unique_names

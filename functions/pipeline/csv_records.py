@@ -8,11 +8,11 @@ line with the stray quote alone, and goes on with the line after it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import compress, islice
-from typing import Any
 
+from pipeline.csv_dialect import Dialect
 from pipeline.csv_non_rows import RULE_STARTS, TOTAL_WORDS, TYPE_WORDS, is_remark, is_ruler, is_total, may_be_remarks
 from pipeline.csv_text import TextLines, is_clean, readable
 from pipeline.headers import plain, stacked
@@ -31,32 +31,6 @@ _STEP_RECORDS = 500
 
 if csv.field_size_limit() < CELL_CHARS:  # of the whole process: there is no other way to set it
     csv.field_size_limit(CELL_CHARS)
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How cells are told apart. ``quote`` and ``escape`` are one character or ``None``."""
-
-    delimiter: str = ","
-    quote: str | None = '"'
-    escape: str | None = None
-    skip_initial_space: bool = False
-    """``a, "b, c"``: blanks before a quote belong to neither."""
-
-    def arguments(self) -> dict[str, Any]:
-        """For :func:`csv.reader`."""
-        return {
-            "delimiter": self.delimiter,
-            "quotechar": self.quote,
-            "quoting": csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
-            "escapechar": self.escape,
-            "doublequote": self.escape is None,
-            "skipinitialspace": self.skip_initial_space,
-        }
-
-    def split(self, lines: Iterable[str]) -> list[list[str]]:
-        """Records of a few lines, leniently: for looking at a head, where the last quote may be open."""
-        return list(csv.reader(lines, **self.arguments()))
 
 
 @dataclass(slots=True)
@@ -97,13 +71,21 @@ class RecordReader:
         self._lines = lines
         self._dialect = dialect
         lines.keep_from = header_line
-        reader = csv.reader(lines.start_at(header_line), **dialect.arguments())
+        reader = dialect.reader(lines.start_at(header_line))
         self.header = stacked(list(islice(reader, header_rows)))
         self._plain_header = list(map(plain, self.header))
         names = [" ".join(name.split()) for name in self.header]
         spelled = {spelled for name in names for spelled in (name, name.lower(), name.upper(), name.capitalize(), name.title())}
         first = self.header[0] if self.header else ""
-        self._unusual = {"", first, f"\ufeff{first}", *spelled, *(f"\ufeff{name}" for name in names), *TOTAL_WORDS, *TYPE_WORDS}
+        self._headers = {
+            first,
+            f"\ufeff{first}",
+            *spelled,
+            *(f"{name} " for name in spelled),
+            *(f"\ufeff{name}" for name in names),
+        }
+        """How the first cell of a header may stand; leading blanks aside."""
+        self._unusual = {"", *self._headers, *TOTAL_WORDS, *TYPE_WORDS}
         """First cells of records that want a second look: a header again, also from a file joined on, totals, types."""
         self._go_to(header_line + reader.line_num)
 
@@ -202,10 +184,11 @@ class RecordReader:
             reason = "nul_character" if any("\0" in cell for cell in row) else "undecodable"
             column = next((name for name, cell in zip(self.header, row, strict=False) if not is_clean(cell)), None)
             return Aside(reason, self._raw(start, end), start, column)
-        if row == self.header or ((now := plain(row[0])) in self._plain_header and list(map(plain, row)) == self._plain_header):
+        named = row[0] in self._headers or row[0][:1] in _BLANKS
+        if row == self.header or (named and list(map(plain, row)) == self._plain_header):
             self._other_header = 0
             return None
-        if now in self._plain_header and now and self._is_header(row):
+        if named and plain(row[0]) in self._plain_header and self._is_header(row):
             self._other_header = start
             return Aside("other_header", self._raw(start, end), start, value="its columns are not those of the file's header")
         if self._other_header:
@@ -302,7 +285,7 @@ class RecordReader:
         """Read on, or again, from this line, which begins a record."""
         self._base = line - 1
         """Lines before the present ``csv.reader``'s first one."""
-        self._reader = csv.reader(self._lines.start_at(line), strict=True, **self._dialect.arguments())
+        self._reader = self._dialect.reader(self._lines.start_at(line), strict=True)
 
     def _raw(self, start: int, end: int) -> str:
         return readable("".join(self._lines.between(start, end)).rstrip("\r\n"))

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 
 from pipeline import presets
 from pipeline.contract import Stream
+from pipeline.csv_dialect import Dialect
 from pipeline.csv_reading import Reading
-from pipeline.csv_records import Dialect
 from pipeline.csv_text import readable
 from pipeline.csv_values import ValueFormat
 from pipeline.preset_fit import MOST_OF_ITS_COLUMNS, Fit, named_so
@@ -177,7 +177,7 @@ def _split_again(cell: str) -> list[str]:
 
 def numbered(lines: Sequence[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """Records of a few lines with the line where each starts, read leniently."""
-    reader = csv.reader(lines, **dialect.arguments())
+    reader = dialect.reader(lines)
     start = 1
     try:
         for record in reader:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.csv_dialect import Dialect
 from pipeline.csv_head import HEAD_BYTES, whole_lines
-from pipeline.csv_records import Dialect
 from pipeline.csv_refusals import DELIMITERS, foreign, numbered
 from pipeline.csv_text import CHUNK_BYTES, Gunzip, NotRows, gunzip_head, is_gzip
 from pipeline.headers import unique_names

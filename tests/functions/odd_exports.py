@@ -502,6 +502,13 @@ def quotes() -> Iterator[Odd]:
         [row, PAYLOADS[4]],
         [("nul_character", 4, "order_id", None)],
     )
+    escaped = f'{start}"say \\"hi\\", now"\n{last.replace("paid", chr(92) + "N")}'
+    backslash = ("a backslash stands before quotes",)
+    nothing = {name: value for name, value in PAYLOADS[4].items() if name != "status"}
+    yield Odd("backslashes before quotes", escaped.encode(), [{**row, "status": 'say "hi", now'}, nothing], says=backslash)
+    both = f'{start}"C:\\"\n{start.splitlines()[1]}"say \\"hi\\""\n{last}'
+    wanted = [{**row, "status": "C:\\"}, PAYLOADS[4]]
+    yield Odd("backslashes of both kinds", both.encode(), wanted, [("broken_quotes", 3, None, None)])
     whole = "".join('"' + line.replace('"', '""') + '"\n' for line in f"{start}paid\n{last}".splitlines())
     yield Odd(
         "each row in quotes", whole.encode(), refused=("holds each row as one cell in quotes", "take the outer quotes off")

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline import contract, csv_encoding, presets
+from pipeline.csv_dialect import Dialect
 from pipeline.csv_head import HEAD_BYTES, examine
 from pipeline.csv_reading import Reading
-from pipeline.csv_records import Batch, Dialect, RecordReader
+from pipeline.csv_records import Batch, RecordReader
 from pipeline.csv_refusals import Examined, Problem
 from pipeline.csv_text import TextLines
 from pipeline.sources import Aside, Page

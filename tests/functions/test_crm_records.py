@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.csv_dialect import Dialect
 from pipeline.csv_non_rows import is_remark, is_ruler, is_total
-from pipeline.csv_records import Batch, Dialect, RecordReader
+from pipeline.csv_records import Batch, RecordReader
 from pipeline.csv_text import TextLines
 from tests.functions.reading import records
 
@@ -43,7 +44,7 @@ def adds_up(batch: Batch) -> bool:
     st.integers(1, 7),
 )
 @example([["\x1a", "", ""], ["1", "2", "3"]], ",", "\n", "utf-8", 40, 7)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_what_was_written_is_read(
     rows: list[list[str]], delimiter: str, end: str, encoding: str, step: int, limit: int
 ) -> None:
@@ -67,7 +68,7 @@ def test_what_was_written_is_read(
 
 
 @given(st.text(st.sampled_from('ab,;"\n\r \0é'), max_size=300).map(str.encode) | st.binary(max_size=300), st.integers(1, 50))
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_whatever_the_bytes_every_record_is_accounted_for_and_the_same_in_any_pieces(garbage: bytes, step: int) -> None:
     data = HEADER.encode() + garbage
     whole = records(data)
@@ -237,12 +238,13 @@ def tables(draw: st.DrawFn) -> tuple[list[list[str]], Dialect, bytes]:
     # The writer quotes a line end in a cell only where it is one of this table's.
     ends = [(csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r"), (csv.QUOTE_MINIMAL, "\r\n")]
     quoting, end = draw(st.sampled_from(ends))
-    csv.writer(text, **{**dialect.arguments(), "quoting": quoting, "lineterminator": end}).writerows(rows)
+    form = {**dialect.arguments(), "quoting": quoting, "lineterminator": end, "doublequote": dialect.escape is None}
+    csv.writer(text, **form).writerows(rows)
     return rows, dialect, text.getvalue().encode()
 
 
 @given(tables(), st.integers(1, 40), st.integers(1, 7))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_tables_of_any_dialect_come_back_cell_by_cell(
     table: tuple[list[list[str]], Dialect, bytes], step: int, limit: int
 ) -> None:
@@ -255,7 +257,7 @@ def test_tables_of_any_dialect_come_back_cell_by_cell(
 
 
 @given(tables(), st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["", '"', "'", ",", ";", "\n", "\r", "\0", "é", "\\"]))))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_a_table_that_was_damaged_on_its_way_is_accounted_for(
     table: tuple[list[list[str]], Dialect, bytes], damage: list[tuple[float, str]]
 ) -> None:
@@ -344,3 +346,81 @@ def test_a_line_of_an_order_with_another_total_does_not_vanish_into_it(limit: in
     (aside,) = whole.aside
     assert (aside.reason, aside.line, aside.column) == ("contradicting_row", 2103, "total")
     assert aside.value == "9.99, and 701.50 in the row that it continues"
+
+
+@pytest.mark.parametrize(
+    ("written", "cells"),
+    [
+        ('"say \\"hi\\", now",b', ['say "hi", now', "b"]),
+        ('"say ""hi""",b', ['say "hi"', "b"]),
+        ("a\\, b,b", ["a, b", "b"]),
+        ("\\N,b", ["", "b"]),
+        ('"\\N",b', ["\\N", "b"]),
+        ("a\\nb\\tc,b", ["a\nb\tc", "b"]),
+        ("C:\\\\x,C:\\Users", ["C:\\x", "C:\\Users"]),
+        ("a\\\nb,b", ["a\nb", "b"]),
+    ],
+)
+def test_an_escape_takes_nothing_from_a_cell(written: str, cells: list[str]) -> None:
+    batch = records(f"a,b\n{written}\n1,2\n".encode(), dialect=Dialect(escape="\\"))
+    assert batch.records == [cells, ["1", "2"]]
+
+
+def test_text_behind_a_quote_is_not_mended_beside_escapes_either() -> None:
+    batch = records(b'a,b\n"x" y,2\n1,2\n', dialect=Dialect(escape="\\"))
+    assert (batch.records, [aside.reason for aside in batch.aside]) == ([["1", "2"]], ["broken_quotes"])
+
+
+ODD_CELLS = st.sampled_from(
+    [
+        *(
+            "",
+            " ",
+            "1",
+            "2 a",
+            "a b",
+            "0\x1f0",
+            "Total",
+            "Total ",
+            " Total",
+            "total:",
+            "--",
+            "----",
+            "= =",
+            "varchar",
+            "varchar ",
+        ),
+        *(
+            "int",
+            "id",
+            "ID ",
+            "iD",
+            " id",
+            "name",
+            "Name",
+            "city",
+            "\ufeffid",
+            "(1 row affected)",
+            "Report of May",
+            "\u00a0",
+            "#",
+        ),
+    ]
+)
+
+
+@given(st.lists(st.lists(ODD_CELLS, min_size=2, max_size=4), max_size=12), st.integers(1, 4))
+@settings(max_examples=300, deadline=None)
+def test_what_a_record_is_does_not_depend_on_its_neighbours(rows: list[list[str]], limit: int) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["id", "name", "city"], *rows])
+    data = text.getvalue().encode()
+    whole = records(data)
+    assert adds_up(whole)
+    assert records(data, limit=limit) == whole
+    # Between rows that are plain for sure, looked at by themselves.
+    spread = "\n".join([*text.getvalue().splitlines()[:1], *(f"{line}\nx1,y,z" for line in text.getvalue().splitlines()[1:])])
+    among = records(f"{spread}\n".encode())
+    assert [record for record in among.records if record != ["x1", "y", "z"]] == whole.records or any(
+        aside.reason == "below_other_header" for aside in among.aside
+    )
