@@ -181,18 +181,18 @@ def test_a_few_bytes_that_hold_a_thousand_times_as_many_do_not_fill_memory(local
 
 
 def test_a_file_goes_on_from_every_page(local_cloud: LocalCloud) -> None:
-    rows = "".join(f"{n},u{n}@example.com,2024-07-01\n" if n % 9 else f"{n}\n" for n in range(1, 17_001))
+    rows = "".join(f"{n},u{n}@example.com,2024-07-01\n" if n % 9 else f"{n}\n" for n in range(1, 1_701))
     local_cloud.drop("contacts.csv.gz", gzip.compress(("contact_id,email,created_at\n" + rows).encode()))
     (planned,) = plan()
     whole = fetch(planned)
-    assert [page.cursor["rows"] if page.cursor else None for page in whole] == [5000, 10_000, 15_000, None]
-    assert sum(len(page.rows) for page in whole) + sum(len(page.aside) for page in whole) == 17_000
+    assert [page.cursor["rows"] if page.cursor else None for page in whole] == [500, 1000, 1500, None]
+    assert sum(len(page.rows) for page in whole) + sum(len(page.aside) for page in whole) == 1_700
     for number, page in enumerate(whole[:-1], start=1):
         assert fetch(planned, cursor=page.cursor) == whole[number:]
 
 
 def test_going_on_needs_the_original_no_more(local_cloud: LocalCloud) -> None:
-    local_cloud.drop("contacts.csv", "contact_id,email,created_at\n" + "".join(f"{n},,\n" for n in range(6000)))
+    local_cloud.drop("contacts.csv", "contact_id,email,created_at\n" + "".join(f"{n},,\n" for n in range(600)))
     (planned,) = plan()
     first, second = fetch(planned)
     clients.landing_bucket().blob("contacts.csv").delete()

@@ -277,13 +277,13 @@ class TestUnderWay:
 def test_a_long_file_goes_through_continuations(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """With no time left after any page, each invocation keeps one page and hands over; the rows come out whole."""
     header = "order_id,order_at,amount,currency\n"
-    body = "".join(f"O{n},2025-03-01 10:00:00,1.00,EUR\n" for n in range(12_345))
+    body = "".join(f"O{n},2025-03-01 10:00:00,1.00,EUR\n" for n in range(1_234))
     local_cloud.drop("orders.csv", header + body)
     monkeypatch.setenv("PIPELINE_TIMEOUT_SECONDS", "0")
     work(local_cloud)
     (manifest,) = manifests(local_cloud)
-    assert manifest["rows"] == 12_345
-    assert [row["_row"] for row in rows_of(manifest)] == list(range(1, 12_346))
+    assert manifest["rows"] == 1_234
+    assert [row["_row"] for row in rows_of(manifest)] == list(range(1, 1_235))
     assert len({part["name"] for part in manifest["parts"]}) == 3
     assert the_slice(local_cloud)["epoch"] == 3
 
