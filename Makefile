@@ -19,6 +19,8 @@ LOCK_.venv := requirements/dev.txt
 LOCK_.venvs/dbt := requirements/dbt.txt
 LOCK_.venvs/bigquery := requirements/bigquery.txt
 LOCK_.venvs/sql := requirements/sql.txt
+# The peers of the benchmarks; made by `make bench` alone.
+LOCK_.venvs/bench := requirements/bench.txt
 
 DATA ?=
 HOME_DIR ?=
@@ -27,7 +29,7 @@ SEEDS ?= 50
 GOLD_SEEDS ?= $(SEEDS)
 WORLD = $(if $(DATA),--data "$(DATA)") $(if $(HOME_DIR),--home "$(HOME_DIR)")
 
-.PHONY: help install environments demo up down sql status files reset test test-fast soak lint types format contract lock clean
+.PHONY: bench bench-large help install environments demo up down sql status files reset test test-fast soak lint types format contract lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z][a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,7 +48,7 @@ $(1)/.made: $$(LOCK_$(1))
 	$(if $(findstring bigquery,$(1)),PYTHONPATH=. $(1)/bin/python -m sandbox.engines.bigquery.prepare >/dev/null;) \
 	touch $$@; echo "made   $(1) in $$$$((SECONDS - start)) s"
 endef
-$(foreach environment, $(ENVIRONMENTS), $(eval $(call ENVIRONMENT,$(environment))))
+$(foreach environment, $(ENVIRONMENTS) .venvs/bench, $(eval $(call ENVIRONMENT,$(environment))))
 
 demo: install ## run it all; DATA=folder for your own CSV files, TESTS=0 to leave dbt's tests out
 	@$(RUN) -m sandbox demo $(WORLD) $(if $(filter 0,$(TESTS)),--no-tests)
@@ -88,6 +90,12 @@ types: install ## mypy, strict
 contract: install ## what is generated from functions/pipeline.yaml is not stale
 	@$(RUN) -m pipeline.contract --check && $(BIN)/python dbt_job/data_dictionary.py --check
 
+bench: install .venvs/bench/.made ## a million rows from CSV to warehouse, beside DuckDB and dlt; and the doors' imports
+	@$(RUN) -m benchmarks
+
+bench-large: install .venvs/bench/.made ## the same with 10 million rows, 1 GB, once: a quarter of an hour and 10 GB of disk
+	@$(RUN) -m benchmarks csv load --rows 10000000 --rounds 1
+
 format: install ## make the code look like the lint wants it
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
@@ -95,7 +103,7 @@ lock: ## compile the lock files anew (needs uv on the PATH)
 	@compile="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header"; \
 	$$compile requirements/runtime.in -o functions/requirements.txt; \
 	$$compile -c functions/requirements.txt requirements/dev.in -o requirements/dev.txt; \
-	for name in dbt bigquery sql; do $$compile requirements/$$name.in -o requirements/$$name.txt; done
+	for name in dbt bigquery sql bench; do $$compile requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove environments and worlds
 	@rm -rf .venv .venvs .sandbox dbt_job/target dbt_job/logs
