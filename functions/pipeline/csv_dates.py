@@ -33,6 +33,7 @@ _C_TIME = re.compile(
     r"[^\W\d_]{3} (?P<month>[^\W\d_]{3}) {1,2}(?P<day>[0-9]{1,2}) (?P<time>[0-9:]{8})(?P<zone> [A-Z]{2,5})? (?P<year>[0-9]{4})"
 )
 """``Wed Mar 13 10:00:00 CET 2024``, as C and Java print a time."""
+_EAST_ASIAN = re.compile(r"(?P<year>[0-9]{4})[年년] ?(?P<month>[0-9]{1,2})[月월] ?(?P<day>[0-9]{1,2})[日일](?P<time>.*)")
 _ISO_WEEK_DAY = re.compile(r"[0-9]{4}-?W[0-9]{2}-?[1-7]")
 _EARLIEST_YEAR, _LATEST_YEAR = 1000, 9999
 
@@ -94,6 +95,8 @@ def _matched(text: str) -> re.Match[str] | None:
     match = _DATE.fullmatch(text)
     if match is None and (weekday := _WEEKDAY.match(text)) and weekday["name"].casefold() in WEEKDAYS:
         match = _DATE.fullmatch(text, weekday.end())
+    if match is None and (found := _EAST_ASIAN.fullmatch(text)):
+        match = _DATE.fullmatch(f"{found['year']}-{found['month']}-{found['day']}{found['time']}")
     if match is None and (found := _C_TIME.fullmatch(text)):
         match = _DATE.fullmatch(f"{found['day']} {found['month']} {found['year']} {found['time']}{found['zone'] or ''}")
     return match

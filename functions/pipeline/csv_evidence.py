@@ -168,6 +168,8 @@ class DayEvidence:
         """The first cell that is a day of numbers only, its year last or of two digits."""
         self.dotted: str | None = None
         """The first such cell with dots. Where people write them, the day comes first."""
+        self.dotted_proof: dict[str, str] = {}
+        """As ``proof``, by cells with dots: of those with other marks they say nothing."""
         self.first: str | None = None
         self._short: str | None = None
         """The first cell that may begin or end with a year of two digits."""
@@ -192,20 +194,23 @@ class DayEvidence:
             else:
                 self.numeric = self.numeric or cell
             first, second = int(found[1]), int(found[3])
+            proof = self.dotted_proof if found[2] == "." else self.proof
             if first > 31 and second <= 12 and len(found[4]) == 2:
-                self.proof.setdefault("ymd", cell)
-            elif 12 < first <= 31 and second <= 12 and len(found[4]) == 2 and 0 < int(found[4]) <= 31:
+                proof.setdefault("ymd", cell)
+            elif 12 < first <= 31 and second <= 12 and found[2] != "." and len(found[4]) == 2 and 0 < int(found[4]) <= 31:
                 self._short = self._short or cell
                 self._outer[0].add(found[1])
                 self._outer[1].add(found[4])
             elif 12 < first <= 31 and second <= 12:
-                self.proof.setdefault("dmy", cell)
+                proof.setdefault("dmy", cell)
             elif first <= 12 < second <= 31:
-                self.proof.setdefault("mdy", cell)
+                proof.setdefault("mdy", cell)
 
     def proven(self) -> dict[str, str]:
         """Orders to a cell that proves each. ``24/04/13`` may begin with a year: days vary more than years, which tells."""
         found = dict(self.proof)
+        if self.numeric is None or found:
+            found = {**self.dotted_proof, **found}
         if self._short is not None and "ymd" not in found and (found or len(self._outer[0]) >= len(self._outer[1])):
             found.setdefault("dmy", self._short)
         return found

@@ -21,7 +21,7 @@ _NO_ID = frozenset({"null", "(null)", "\\n", "nan", "none", "n/a", "#n/a", "unde
 _SPELLINGS = frozenset(spelled for word in _NO_ID for spelled in (word, word.upper(), word.capitalize(), word.title(), "NaN"))
 _ERROR = re.compile(r"#(?:REF|NAME|VALUE|NUM|NULL|DIV/0|SPILL|CALC)[!?]|#{3,}")
 """What stands in a cell whose formula failed, or whose column was too narrow to show a number."""
-_SUSPECT = (" ", "\t", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x1f", "'", "=", "E+", "##", "!", "?")
+_SUSPECT = (" ", "\t", "\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x1f", "'", "=", "E+", "##", "!", "?")
 """Where none of these occurs in a column of ASCII text, its cells stand for themselves, words aside."""
 
 

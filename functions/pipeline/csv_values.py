@@ -137,6 +137,8 @@ def converter(field_name: str, type_: str, form: ValueFormat) -> Converter | Non
             return read(text)  # most cells are clean, and no word for "no value" can be read
         except Unreadable:
             cell = unguarded(bare(text))
+            if type_ in ("date", "timestamp"):
+                cell = " ".join(cell.split())  # blanks of any kind and number between a day and its time
             return "" if not cell or cell.casefold() in nothing else read(cell)
 
     return convert

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pipeline import contract, presets
 from pipeline.contract import Source
+from pipeline.csv_amounts import named_in
+from pipeline.csv_currency import CODES, mark_in
 from pipeline.csv_non_rows import TOTAL_WORDS
 from pipeline.presets import Preset
 from sandbox.drafts import shapes
@@ -21,8 +23,6 @@ from sandbox.world import WorldError
 
 HEAD = "presets:"
 """The line under which a file of presets has its blocks."""
-_SIGNS = {"€": "EUR", "£": "GBP", "₹": "INR"}
-"""Signs of one currency alone; a dollar or a yen sign is that of several."""
 _NULL_TEXT = frozenset({"null", "none", "nan", "n/a", "#n/a", "\\n"})
 _QUESTIONS = {
     "format.date_order": ("date_order", '"dmy"', "which comes first, the day (dmy) or the month (mdy)?"),
@@ -255,10 +255,11 @@ def _currency(table: Table, chosen: Draft) -> list[str]:
     if len(codes) == 1:
         (code,) = codes
         return ["    constants:", f"      currency: {code} # from the header of {money[0]}"]
-    signs = {sign for name in money for cell in _cells(table, chosen, name) for sign in _SIGNS if sign in cell}
-    if len(signs) == 1:
-        (sign,) = signs
-        return ["    constants:", f"      currency: {_SIGNS[sign]} # unsure: from the sign {sign}"]
+    named = {
+        currency: mark_in(cell) for name in money for cell in _cells(table, chosen, name) if (currency := named_in(cell, {}))
+    }
+    if len(named) == 1 and (code := next(iter(named))) in CODES:  # a sign that several currencies share names none of them
+        return ["    constants:", f"      currency: {code} # unsure: from the sign {named[code]}"]
     if not money:
         return []
     return ["    # constants:", "    #   currency: EUR # unsure: no column says in which currency the amounts are"]

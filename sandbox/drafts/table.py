@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.csv_dialect import Dialect
+from pipeline.csv_foreign import foreign_bytes, foreign_text
 from pipeline.csv_head import HEAD_BYTES, whole_lines
 from pipeline.csv_refusals import DELIMITERS, foreign, numbered
 from pipeline.csv_text import CHUNK_BYTES, Gunzip, NotRows, gunzip_head, is_gzip
@@ -46,7 +47,7 @@ def table_of(path: Path) -> Table:
             complete = not file.read(1)
         if is_gzip(head):
             head, complete = gunzip_head(head, 4 * HEAD_BYTES)
-        if found := foreign(head):
+        if found := foreign_bytes(head) or foreign(head):
             raise WorldError(f"{path} is {found}. Export it as CSV and try again.")
         encoding = _encoding(path, detect_encoding(head, complete=complete))
         lines = whole_lines(head, encoding.name, complete=complete)
@@ -56,6 +57,8 @@ def table_of(path: Path) -> Table:
         raise WorldError(f"{path} is not a table of text: {error}. Check how it was exported.") from error
     if not any(line.strip() for line in lines):
         raise WorldError(f"{path} is empty. Export it again with its header.")
+    if found := foreign_text(lines):
+        raise WorldError(f"{path} is {found}. Export it as CSV and try again.")
     delimiter = max(DELIMITERS, key=lambda tried: _evenness(lines, tried))
     records = list(numbered(lines, Dialect(delimiter)))
     if not complete and len(records) > 1:

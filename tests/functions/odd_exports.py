@@ -252,6 +252,8 @@ def doubtful_values() -> Iterator[Odd]:
     """What a column leaves open, or contradicts."""
     yield Odd("12/13 of no order", simple(["03/04/2024", "05/06/2024"], "order_at"), refused=("'order_at'", "'03/04/2024'"))
     yield Odd("both orders", simple(["13/04/2024", "04/13/2024"], "order_at"), refused=("two orders", "'04/13/2024'"))
+    dots = ["13.04.2024", "03/04/2024"]
+    yield Odd("dots prove nothing of slashes", simple(dots, "order_at"), refused=("'order_at': '03/04/2024' may begin with",))
     yield Odd("years of two digits first", simple(["24/04/13", "24/05/14"], "order_at"), refused=("its day or its year",))
     far = ["13/04/2024", *["01/02/2024"] * 12_000, "04/13/2024", *["02/01/2024"] * 9_000]
     yield Odd("the other order far down", simple(far, "order_at"), refused=("'order_at' has days in two orders",))
