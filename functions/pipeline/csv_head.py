@@ -167,7 +167,8 @@ def examine(
         others = presets.companions(book, preset) if main.stream in streams else []
         return replace(main, companions=tuple(file.read_as(other) for other in others))
     except NotRows as error:
-        return known.set_aside(name, f"is not a table of text: {error}", "Check how it was exported and drop it again.")
+        step = "Check whether its upload was complete, and how it was exported; then drop it again."
+        return known.set_aside(name, f"is not a table of text: {error}", step)
 
 
 def _unpacked(packed: bytes) -> tuple[bytes, bool]:

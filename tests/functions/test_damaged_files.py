@@ -205,6 +205,15 @@ def test_a_compressed_file_that_is_cut_is_set_aside_whole(
     assert counts(manifests(local_cloud)[0]) == (ROWS, 0, 0)
 
 
+def test_a_small_gzip_file_that_is_cut_is_set_aside_when_it_is_looked_at(local_cloud: LocalCloud) -> None:
+    local_cloud.drop("orders.csv.gz", gzip.compress(ORDERS.encode())[:-20])
+    work(local_cloud)
+    assert manifests(local_cloud) == []
+    error = the_slice(local_cloud)["error"]
+    assert "the gzip stream is cut short" in error["message"]
+    assert "Check whether its upload was complete" in error["next_step"]
+
+
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
