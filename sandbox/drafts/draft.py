@@ -255,11 +255,10 @@ def _currency(table: Table, chosen: Draft) -> list[str]:
     if len(codes) == 1:
         (code,) = codes
         return ["    constants:", f"      currency: {code} # from the header of {money[0]}"]
-    named = {
-        currency: mark_in(cell) for name in money for cell in _cells(table, chosen, name) if (currency := named_in(cell, {}))
-    }
-    if len(named) == 1 and (code := next(iter(named))) in CODES:  # a sign that several currencies share names none of them
-        return ["    constants:", f"      currency: {code} # unsure: from the sign {named[code]}"]
+    cells = [cell for name in money for cell in _cells(table, chosen, name)]
+    marks = {currency: mark_in(cell) for cell in cells if (currency := named_in(cell, {}))}
+    if len(marks) == 1 and (code := next(iter(marks))) in CODES:  # a sign that several currencies share names none of them
+        return ["    constants:", f"      currency: {code} # unsure: from the sign {marks[code]}"]
     if not money:
         return []
     return ["    # constants:", "    #   currency: EUR # unsure: no column says in which currency the amounts are"]
