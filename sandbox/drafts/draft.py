@@ -257,8 +257,9 @@ def _currency(table: Table, chosen: Draft) -> list[str]:
         return ["    constants:", f"      currency: {code} # from the header of {money[0]}"]
     cells = [cell for name in money for cell in _cells(table, chosen, name)]
     marks = {currency: mark_in(cell) for cell in cells if (currency := named_in(cell, {}))}
-    if len(marks) == 1 and (code := next(iter(marks))) in CODES:  # a sign that several currencies share names none of them
-        return ["    constants:", f"      currency: {code} # unsure: from the sign {marks[code]}"]
+    if len(marks) == 1 and not CODES.isdisjoint(marks):  # a sign that several currencies share names none of them
+        ((currency, sign),) = marks.items()
+        return ["    constants:", f"      currency: {currency} # unsure: from the sign {sign}"]
     if not money:
         return []
     return ["    # constants:", "    #   currency: EUR # unsure: no column says in which currency the amounts are"]
