@@ -21,7 +21,9 @@ _NO_ID = frozenset({"null", "(null)", "\\n", "nan", "none", "n/a", "#n/a", "unde
 _SPELLINGS = frozenset(spelled for word in _NO_ID for spelled in (word, word.upper(), word.capitalize(), word.title(), "NaN"))
 _ERROR = re.compile(r"#(?:REF|NAME|VALUE|NUM|NULL|DIV/0|SPILL|CALC)[!?]|#{3,}")
 """What stands in a cell whose formula failed, or whose column was too narrow to show a number."""
-_SUSPECT = (" ", "\t", "\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x1f", "'", "=", "E+", "##", "!", "?")
+_DRESSED_ADDRESS = re.compile(r"(?:[^<>]*<)?(?:mailto:)?([^<>\s@]+@[^<>\s@]+)>?", re.IGNORECASE)
+"""``Ann Lee <ann@example.com>`` and ``mailto:ann@example.com``, as they are copied out of mails and pages."""
+_SUSPECT = (" ", "\t", "\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x1f", "'", "=", "E+", "##", "!", "?", "<", ":")
 """Where none of these occurs in a column of ASCII text, its cells stand for themselves, words aside."""
 
 
@@ -39,12 +41,12 @@ def read_reference(text: str, *, an_id: bool, numeric: bool = False) -> str:
     cell = unguarded(bare(text))
     if cell.casefold() in _NO_ID:
         return ""
-    if an_id:
-        if CUT_NUMBER.fullmatch(cell) or _ERROR.fullmatch(cell):
-            raise Unreadable(text)  # its digits are gone, and another id may look the same
-        if numeric and NUMERIC_ID.fullmatch(cell):
-            return cell[:-2]
-    return cell
+    if not an_id:
+        dressed = _DRESSED_ADDRESS.fullmatch(cell)
+        return dressed[1] if dressed else cell
+    if CUT_NUMBER.fullmatch(cell) or _ERROR.fullmatch(cell):
+        raise Unreadable(text)  # its digits are gone, and another id may look the same
+    return cell[:-2] if numeric and NUMERIC_ID.fullmatch(cell) else cell
 
 
 def references(column: Sequence[str]) -> Sequence[str] | None:

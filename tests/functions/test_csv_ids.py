@@ -35,6 +35,22 @@ def test_an_id_is_its_text_without_what_programs_put_around_it(cell: str, value:
     assert read_reference(cell, an_id=True) == value
 
 
+@pytest.mark.parametrize(
+    ("cell", "address"),
+    [
+        ("Ann Lee <ann@example.com>", "ann@example.com"),
+        ("<ann@example.com>", "ann@example.com"),
+        ("mailto:Ann@example.com", "Ann@example.com"),
+        (" ann@example.com\u200b", "ann@example.com"),
+        ("a@example.com; b@example.com", "a@example.com; b@example.com"),
+        ("ask Ann", "ask Ann"),
+        ("n/a", ""),
+    ],
+)
+def test_an_address_is_itself_without_the_name_beside_it(cell: str, address: str) -> None:
+    assert read_reference(cell, an_id=False) == address
+
+
 @pytest.mark.parametrize("cell", ["1.7E+10", "1,23457E+12", "#REF!", "#NAME?", "#VALUE!", "####"])
 def test_what_a_spreadsheet_has_broken_is_no_id(cell: str) -> None:
     with pytest.raises(Unreadable):
@@ -72,7 +88,9 @@ def test_an_id_that_was_cut_is_set_aside_wherever_it_stands() -> None:
     ]
 
 
-@pytest.mark.parametrize("cell", [" 1", "1 ", "'1", '="1"', "NULL", "nan", "é", "1.7E+10", "#####", "1\x1f", "-", "#REF!"])
+@pytest.mark.parametrize(
+    "cell", [" 1", "1 ", "'1", '="1"', "NULL", "nan", "é", "1.7E+10", "#####", "1\x1f", "-", "#REF!", "<a@b>"]
+)
 def test_a_column_is_taken_as_it_stands_only_where_no_cell_needs_reading(cell: str) -> None:
     assert references(["7", "A-8", "#9", cell, ""]) is None
     assert references(["7", "A-8", "#9", ""]) == ["7", "A-8", "#9", ""]
