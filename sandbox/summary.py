@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.names import shown_file
 from sandbox import ledger
 from sandbox.cloud import Cloud
 from sandbox.world import DATASETS
@@ -99,8 +100,8 @@ def judge_slices(cloud: Cloud, state: ledger.Ledger, summary: Summary) -> None:
     """Note the files that were set aside, and every other way in which an extraction or load went wrong."""
     for failed in ledger.failures(cloud, state):
         error = failed.get("error") or {}
-        file = (failed.get("request") or {}).get("file") or {}
-        name = str(file.get("name", failed["slice_id"]))
+        file = (failed.get("request") or {}).get("file")
+        name = shown_file(file) if file else str(failed["slice_id"])
         text = f"{error.get('message', 'no reason on file')} — {error.get('next_step', '')}".rstrip(" —")
         if error.get("kind") in TOLERATED_FAILURES:
             summary.set_aside_files.append((name, text))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from pipeline.names import shown_file
 from sandbox.status.facts import BackOff, SliceFact, TransformFact
 from sandbox.status.words import at, count
 
@@ -47,9 +48,9 @@ def explain(data: Mapping[str, Any], updated: datetime, around: Surroundings) ->
         "failed": _failed,
     }
     reason, next_step = reasons[data["status"]](data, updated, around)
-    file = (data.get("request") or {}).get("file") or {}
-    name = f"{file['name']}/{file['member']}" if file.get("member") else file.get("name", "")
-    return SliceFact(data["run_id"], data["slice_id"], data["stream"], str(name), data["status"], reason, next_step)
+    file = (data.get("request") or {}).get("file")
+    name = shown_file(file) if file else ""
+    return SliceFact(data["run_id"], data["slice_id"], data["stream"], name, data["status"], reason, next_step)
 
 
 def _planned(data: Mapping[str, Any], updated: datetime, around: Surroundings) -> tuple[str, str]:
@@ -65,7 +66,10 @@ def _waiting(data: Mapping[str, Any], updated: datetime, around: Surroundings) -
         until = _time(data["not_before"])
         why = around.words.get(data["slice_id"], "something that it needs is not there yet")
         if until > around.now:
-            return f"waits until {at(until, around.now)}: {why}", around.then(f"the sweeper wakes it then (attempt {attempt})")
+            wakes = f"the sweeper wakes it then (attempt {attempt})"
+            if data.get("waits_for"):
+                wakes = f"the end of slice {data['waits_for'].split('/')[1]} releases it, or {wakes}"
+            return f"waits until {at(until, around.now)}: {why}", around.then(wakes)
         return f"its wait ended {at(until, around.now)}: {why}", around.then(f"{SWEEP} wakes it (attempt {attempt})")
     sent = _time(data.get("published_at")) or updated
     if refused := around.back_off.get(data["slice_id"]):

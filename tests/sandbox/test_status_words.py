@@ -59,6 +59,12 @@ KNOWN = {"s1": "an earlier version is still being read"}
             "it is delivered again 12:00:40 (in 40 s)",
         ),
         (
+            slice_of("waiting", not_before=later(20), waits_for="run/s9"),
+            {"words": KNOWN},
+            "an earlier version is still being read",
+            "the end of slice s9 releases it, or the sweeper wakes it then (attempt 2)",
+        ),
+        (
             slice_of("waiting", not_before=later(90)),
             {"words": KNOWN},
             "waits until 12:01:30 (in 1 min 30 s): an earlier version is still being read",
