@@ -6,7 +6,7 @@ import datetime
 from decimal import Decimal
 
 import pytest
-from google.api_core.exceptions import BadRequest, Conflict, NotFound
+from google.api_core.exceptions import BadRequest, Conflict, NotFound, PreconditionFailed
 from google.cloud import bigquery
 
 from tests.bigquery.conftest import FIELD, PROJECT, Put, Query, json_load, row
@@ -99,6 +99,45 @@ def test_rest_does_not_make_what_it_cannot(client: bigquery.Client, dataset: str
     view.view_query = "select 1 as a"
     with pytest.raises(BadRequest, match="use SQL"):
         client.create_table(view)
+
+
+def test_lists_hold_every_name_once_on_pages(client: bigquery.Client, dataset: str) -> None:
+    names = [f"t{number}" for number in range(5)]
+    for name in names:
+        client.create_table(bigquery.Table(f"{PROJECT}.{dataset}.{name}", [FIELD("a", "INTEGER")]))
+    pages = [[found.table_id for found in page] for page in client.list_tables(dataset, page_size=2).pages]
+    assert pages == [names[:2], names[2:4], names[4:]]
+    assert len(list(client.list_tables(dataset, max_results=3))) == 3
+    datasets = [found.dataset_id for page in client.list_datasets(page_size=1).pages for found in page]
+    assert dataset in datasets
+    assert len(datasets) == len(set(datasets)) == len(list(client.list_datasets()))
+    jobs = [job.job_id for job in client.list_jobs(page_size=1, max_results=3)]
+    assert jobs == [job.job_id for job in client.list_jobs(max_results=3)]
+
+
+def test_a_change_of_an_older_state_is_refused(client: bigquery.Client, dataset: str) -> None:
+    """The client sends the etag of what it has read, so of two who change a table at once one is told."""
+    client.create_table(bigquery.Table(f"{PROJECT}.{dataset}.t", [FIELD("a", "INTEGER")]))
+    mine, theirs = client.get_table(f"{PROJECT}.{dataset}.t"), client.get_table(f"{PROJECT}.{dataset}.t")
+    theirs.description = "theirs"
+    theirs = client.update_table(theirs, ["description"])
+    mine.description = "mine"
+    with pytest.raises(PreconditionFailed):
+        client.update_table(mine, ["description"])
+    assert client.get_table(f"{PROJECT}.{dataset}.t").description == "theirs"
+    theirs.description = "theirs again"
+    assert client.update_table(theirs, ["description"]).description == "theirs again"
+
+
+def test_a_dataset_with_tables_is_not_deleted_unless_asked_for(client: bigquery.Client) -> None:
+    client.create_dataset("to_delete")
+    client.create_table(bigquery.Table(f"{PROJECT}.to_delete.t", [FIELD("a", "INTEGER")]))
+    with pytest.raises(BadRequest, match="not empty"):
+        client.delete_dataset("to_delete", not_found_ok=True)
+    assert client.get_table(f"{PROJECT}.to_delete.t").table_id == "t"
+    client.delete_dataset("to_delete", delete_contents=True)
+    with pytest.raises(NotFound):
+        client.get_dataset("to_delete")
 
 
 def test_datasets(client: bigquery.Client, dataset: str, query: Query) -> None:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import re
 import time
 import uuid
 from typing import Any
 
+from sandbox.engines.bigquery.calls import CALLS, ROUTE, method_of
 from sandbox.engines.bigquery.requests import Message, Receive, Requests, Send, answer, answer_json, decode, read, replay
 from sandbox.engines.faults import (
     Call,
@@ -35,14 +35,6 @@ from sandbox.engines.faults import (
 )
 
 PATH = "/_sandbox/faults"
-ROUTE = re.compile(r"^(?:/upload)?/bigquery/v2/projects/(?P<project>[^/]+)/(?P<rest>.+?)/?$")
-WORDS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-LISTED = {"GET": "list", "POST": "insert"}
-METHODS = (
-    *("jobs.list", "jobs.insert", "jobs.get", "jobs.cancel", "jobs.query", "jobs.getQueryResults"),
-    *(f"{kind}.{verb}" for kind in ("datasets", "tables", "routines") for verb in ("list", "insert", *WORDS.values())),
-    *("tabledata.list", "tabledata.insertAll"),
-)
 
 
 class FaultLayer:
@@ -53,7 +45,7 @@ class FaultLayer:
         self.context = context
         self.location = location
         self.faults = Faults()
-        self.faults.offer(METHODS, Refuse, Cut, Delay, Duplicate)
+        self.faults.offer(CALLS, Refuse, Cut, Delay, Duplicate)
         self.faults.offer(("jobs.insert", "jobs.query"), JobFails, JobStuck)
         self.faults.offer(("jobs.insert",), JobSlow)
         self._running_until: dict[str, float] = {}
@@ -218,35 +210,23 @@ def _kind(configuration: dict[str, Any]) -> str:
 
 
 def _call(scope: Message, body: bytes, segments: list[str]) -> Call:
-    verb = scope["method"]
-    match segments:
-        case ["jobs"] if verb == "POST":
+    method = method_of(scope["method"], segments, upload=scope["path"].startswith("/upload"))
+    match method, segments:
+        case "jobs.insert", _:
             request = decode(scope, body)
             configuration = request.get("configuration") or {}
             kind = _kind(configuration)
             table = (configuration.get(kind) or {}).get("destinationTable") or {}
             target = f"{table.get('datasetId', '')}.{table.get('tableId', '')}" if table else ""
             job_id = (request.get("jobReference") or {}).get("jobId", "")
-            return Call("jobs.insert", job_id, {"kind": kind, "table": target})
-        case ["queries"]:
-            return Call("jobs.query", "", {"kind": "query", "table": ""})
-        case ["queries", job_id]:
-            return Call("jobs.getQueryResults", job_id)
-        case ["jobs", job_id, "cancel"]:
-            return Call("jobs.cancel", job_id)
-        case ["datasets", dataset, "tables", table, "data"]:
-            return Call("tabledata.list", f"{dataset}.{table}")
-        case ["datasets", dataset, "tables", table, "insertAll"]:
-            return Call("tabledata.insertAll", f"{dataset}.{table}")
-        case ["datasets", dataset, collection]:
-            return Call(f"{collection}.{LISTED.get(verb, verb)}", dataset)
-        case ["datasets", dataset, collection, item]:
-            return Call(f"{collection}.{WORDS.get(verb, verb)}", f"{dataset}.{item}")
-        case [collection]:
-            return Call(f"{collection}.{LISTED.get(verb, verb)}")
-        case [collection, item]:
-            return Call(f"{collection}.{WORDS.get(verb, verb)}", item)
-    return Call(f"{verb} {'/'.join(segments)}")
+            return Call(method, job_id, {"kind": kind, "table": target})
+        case "jobs.query", _:
+            return Call(method, "", {"kind": "query", "table": ""})
+        case _, ["datasets", dataset, _, item, *_]:
+            return Call(method, f"{dataset}.{item}")
+        case _, [_, name, *_]:
+            return Call(method, name)
+    return Call(method)
 
 
 async def _refuse(send: Send, refuse: Refuse) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 from sandbox.engines.bigquery import inventory, transactions
+from sandbox.engines.bigquery.calls import README, not_emulated
+from sandbox.engines.bigquery.pages import Page, page_of
+
+logger = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -23,6 +28,7 @@ DEFINITIONS = re.compile(r"^/bigquery/v2/projects/[^/]+/datasets")
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 UNLOCKED = ("/healthz",)
 INVENTORY = "/_sandbox/inventory"
+NOT_EMPTY = b" is not empty; use delete_contents"
 #: Statuses that become 400: internal error and not implemented.
 NOT_RETRIED = (500, 501)
 
@@ -32,6 +38,8 @@ class Requests:
 
     * Requests are served one after another: bqemulator runs some handlers in threads that share one DuckDB
       connection, whose results would mix.
+    * What is not emulated is refused by name (501), see `calls`; lists have pages.
+    * A change under If-Match of another state of a table or dataset is refused (412).
     * A job id that exists is refused with 409, also after a restart.
     * A location other than the engine's own is refused, as BigQuery refuses datasets of another location.
     * A query that fails is 400 or 404 in `jobs.query` too; bqemulator answers 200 with the error inside.
@@ -65,10 +73,18 @@ class Requests:
             if refusal:
                 await answer(send, *refusal)
                 return
+            if await self._is_stale(scope, receive):
+                await answer(send, 412, "conditionNotMet", "Precondition check failed.")
+                return
             if scope["method"] in CHANGING and DEFINITIONS.match(scope["path"]):
                 await self._change(scope, replay(body, receive), send)
                 return
-            corrected = _Answer(send, self.location)
+            try:
+                scope, page = page_of(scope)
+            except ValueError:
+                await answer(send, 400, "invalid", "Invalid value for maxResults or pageToken: they are numbers here.")
+                return
+            corrected = _Answer(send, self.location, page)
             try:
                 await self.app(scope, replay(body, receive), corrected.send)
             except Exception:  # bqemulator has logged it, and Starlette raises it again after it has answered 500
@@ -95,12 +111,28 @@ class Requests:
         for message in held:
             await send(message)
 
+    async def _is_stale(self, scope: Message, receive: Receive) -> bool:
+        """Whether the request holds for another state than there is; a resource that is missing is the handler's to report."""
+        wanted = dict(scope["headers"]).get(b"if-match")
+        if wanted is None or scope["method"] not in ("PATCH", "PUT", "DELETE"):
+            return False
+        now = _Answer(None, self.location)
+        await self.app({**scope, "method": "GET", "query_string": b""}, replay(b"", receive), now.send)
+        etag = json.loads(now.body).get("etag") if now.start["status"] == 200 else None
+        return etag is not None and etag.strip('"') != wanted.decode().strip('"')
+
     def _refusal(self, scope: Message, body: bytes) -> tuple[int, str, str] | None:
+        query_string = scope.get("query_string", b"").decode()
+        missing = not_emulated(scope["method"], scope["path"], query_string, decode(scope, body), self.location)
+        if missing:
+            text = f"The local BigQuery does not emulate {missing}; see {README}."
+            logger.error("%s", text)
+            return 501, "notImplemented", text
         found = JOBS.match(scope["path"])
         if not found:
             return None
         project, job_id = found[1], found[2]
-        query = parse_qs(scope.get("query_string", b"").decode())
+        query = parse_qs(query_string)
         location = query.get("location", [""])[0]
         if scope["method"] == "POST" and job_id is None:
             request = decode(scope, body)
@@ -183,9 +215,11 @@ class _Refused(Exception):
 class _Answer:
     """Collects a response and corrects it before it is sent."""
 
-    def __init__(self, send: Send, location: str) -> None:
+    def __init__(self, send: Send | None, location: str, page: Page | None = None) -> None:
         self.forward = send
         self.location = location.encode()
+        self.page = page
+        self.body = b""
         self.start: Message = {}
         self.parts: list[bytes] = []
         self.sent = False
@@ -200,6 +234,9 @@ class _Answer:
         body = b"".join(self.parts)
         if body.startswith(b'{"kind":"bigquery#queryResponse"') and b'"errors":[{' in body:
             self.start["status"], body = _refused_query(body)
+        if self.start["status"] == 404 and NOT_EMPTY in body:  # which clients that delete would take for done
+            self.start["status"] = 400
+            body = body.replace(b'"code":404', b'"code":400').replace(b'"notFound"', b'"resourceInUse"')
         if self.start["status"] in NOT_RETRIED:
             code = b'"code":%d' % self.start["status"]
             self.start["status"] = 400
@@ -208,6 +245,11 @@ class _Answer:
         if self.start["status"] >= 400 or b'"errorResult"' in body:
             body = body.replace(b"in location US", b"in location " + self.location)
         body = body.replace(b'"location":"US"', b'"location":"' + self.location + b'"')
+        if self.page is not None:
+            body = self.page.of(body)
+        self.body = body
+        if self.forward is None:
+            return  # only looked at
         headers = [(k, v) for k, v in self.start["headers"] if k.lower() != b"content-length"]
         if self.start["status"] not in (204, 304):
             headers.append((b"content-length", str(len(body)).encode()))
