@@ -219,6 +219,21 @@ def test_a_message_reaches_every_subscription_as_it_was(cloud: Cloud) -> None:
         assert received.delivery_attempt == 0, "counted with a dead letter policy only"
 
 
+def test_the_batching_client_publishes_with_attributes(cloud: Cloud) -> None:
+    topic = cloud.topic()
+    name = cloud.subscribe(topic)
+    publisher = pubsub_v1.PublisherClient(transport=cloud.publisher.transport)
+    futures = [publisher.publish(topic, b"%d" % number, eventType="OBJECT_FINALIZE", n=str(number)) for number in range(20)]
+    identifiers = [future.result(timeout=WAIT_SECONDS) for future in futures]
+    found = {one.message.message_id: one.message for one in cloud.pull(name, 20)}
+    assert sorted(found) == sorted(identifiers)
+    for number, identifier in enumerate(identifiers):
+        assert found[identifier].data == b"%d" % number
+        assert dict(found[identifier].attributes) == {"eventType": "OBJECT_FINALIZE", "n": str(number)}
+    with pytest.raises(exceptions.NotFound):
+        publisher.publish(f"{topic}-none", b"x").result(timeout=WAIT_SECONDS)
+
+
 def test_an_empty_message_is_refused(cloud: Cloud) -> None:
     with pytest.raises(exceptions.InvalidArgument):
         cloud.publish(cloud.topic(), b"")

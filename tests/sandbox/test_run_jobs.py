@@ -66,6 +66,15 @@ def test_a_job_runs_with_its_overrides_and_the_operation_ends(start: Callable[..
     assert execution.conditions[0].state.name == "CONDITION_SUCCEEDED"
 
 
+def test_a_job_runs_by_its_name_alone(start: Callable[..., World]) -> None:
+    """As the pipeline starts it: without overrides, and without waiting for more than the execution's name."""
+    world = start(run=lambda arguments, environment, timeout_seconds: len(arguments) + len(environment))
+    operation = world.jobs.run_job(name=JOB, timeout=WAIT_SECONDS)
+    assert operation.metadata.name.startswith(f"{JOB}/executions/")
+    assert operation.result(timeout=WAIT_SECONDS).succeeded_count == 1
+    assert world.executions.get_execution(name=operation.metadata.name).job == JOB
+
+
 def test_a_failed_task_fails_the_execution(start: Callable[..., World]) -> None:
     world = start()
     operation = world.run("raise SystemExit(3)")

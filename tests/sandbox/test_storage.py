@@ -463,6 +463,73 @@ def test_a_slow_upload_holds_up_nobody(host: str, bucket: Any) -> None:
         assert answered.wait(20)
 
 
+# ---- calls as the pipeline makes them
+
+
+def test_a_pinned_generation_is_read_as_it_came_or_not_at_all(bucket: Any) -> None:
+    packed = gzip.compress(b"a,b\n" * 50_000, mtime=0)
+    before = bucket.blob("export.csv", chunk_size=CHUNK_BYTES)
+    before.content_encoding = "gzip"
+    before.upload_from_string(packed, content_type="text/csv")
+    pinned = bucket.blob("export.csv", generation=before.generation)
+    whole = io.BytesIO()
+    pinned.download_to_file(whole, raw_download=True, checksum="crc32c", timeout=10)
+    assert whole.getvalue() == packed
+    with pinned.open("rb", chunk_size=CHUNK_BYTES, raw_download=True, timeout=10) as stream:
+        assert stream.read(10) == packed[:10]
+        stream.seek(-5, io.SEEK_END)
+        assert stream.read() == packed[-5:]
+    put(bucket, "export.csv", b"another")
+    for read in (lambda: pinned.download_to_file(io.BytesIO(), raw_download=True), pinned.reload):
+        with pytest.raises(exceptions.NotFound):
+            read()
+
+
+def test_a_pinned_generation_is_copied_into_another_bucket_once(client: Any, bucket: Any) -> None:
+    source = put(bucket, "export.csv", b"x" * 300_000)
+    pinned = bucket.blob("export.csv", generation=source.generation)
+    other = client.create_bucket(f"other-{uuid.uuid4().hex}")
+    try:
+        kept, token, rounds = other.blob("kept"), None, 0
+        while token is not None or rounds == 0:
+            token, _, _ = kept.rewrite(pinned, token=token, if_generation_match=0, timeout=10)
+            rounds += 1
+        assert kept.download_as_bytes() == b"x" * 300_000
+        with pytest.raises(exceptions.PreconditionFailed):
+            other.blob("kept").rewrite(pinned, if_generation_match=0, timeout=10)
+        put(bucket, "export.csv", b"another")
+        with pytest.raises(exceptions.NotFound):
+            other.blob("late").rewrite(pinned, if_generation_match=0, timeout=10)
+    finally:
+        other.delete(force=True)
+
+
+def test_a_listing_goes_on_where_it_was_left(client: Any, bucket: Any) -> None:
+    for name in ("open/1", "open/2", "open/3", "runs/1"):
+        blob = bucket.blob(name)
+        blob.metadata = {"status": name}
+        blob.upload_from_string("{}", content_type="application/json", if_generation_match=0)
+    fields = "items(name,metadata,updated,generation),nextPageToken"
+    found = list(bucket.list_blobs(prefix="open/", start_offset="open/2", max_results=1, fields=fields, timeout=10))
+    assert [(blob.name, blob.metadata) for blob in found] == [("open/2", {"status": "open/2"})]
+    assert found[0].generation == bucket.get_blob("open/2").generation
+    assert [blob.name for blob in bucket.list_blobs(prefix="open/", start_offset="open/2", fields=fields)] == [
+        "open/2",
+        "open/3",
+    ]
+
+
+def test_an_object_that_is_gone_is_not_replaced(bucket: Any, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{}")
+    blob = bucket.blob("state.json")
+    blob.upload_from_filename(tmp_path / "state.json", timeout=10)
+    seen = blob.generation
+    blob.delete(timeout=10)
+    with pytest.raises((exceptions.PreconditionFailed, exceptions.NotFound)):
+        bucket.blob("state.json").upload_from_string("{}", if_generation_match=seen, timeout=10)
+    assert not bucket.blob("state.json").exists(timeout=10)
+
+
 # ---- the engine alone
 
 
