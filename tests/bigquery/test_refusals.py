@@ -82,6 +82,12 @@ REFUSED: list[tuple[str, Callable[[Client, str], Any]]] = [
         lambda client, dataset: client.create_table(table(dataset, encryption_configuration=KEY), retry=None),
     ),
     (
+        "tables.insert with columns that have a defaultValueExpression",
+        lambda client, dataset: client.create_table(
+            bigquery.Table(f"{PROJECT}.{dataset}.refused", [FIELD("a", "INTEGER", default_value_expression="1")]), retry=None
+        ),
+    ),
+    (
         "datasets in US: everything here is in EU",
         lambda client, _: client.create_dataset(
             with_settings(bigquery.Dataset(f"{PROJECT}.refused"), location="US"), retry=None

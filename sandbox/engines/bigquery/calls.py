@@ -69,6 +69,8 @@ BODIES: Mapping[str, Collection[str]] = {
     "jobs.query": QUERIES,
 }
 """Method → the parts of its body that are obeyed or, as the README says, recorded. A load's options: ``load_request.py``."""
+COLUMN_SETTINGS = ("defaultValueExpression", "collation", "roundingMode", "rangeElementType")
+"""Of a column: these would be shown, and do nothing."""
 CONFIGURATIONS: Mapping[str, Collection[str]] = {"query": QUERY, "copy": COPY}
 
 
@@ -108,6 +110,8 @@ def not_emulated(verb: str, path: str, query_string: str, body: Mapping[str, Any
         return f"the parameter {name} of {method}"
     if method in BODIES and (name := _unknown(body, BODIES[method])):
         return f"{method} with {name}"
+    if method.startswith("tables.") and (name := _column_setting((body.get("schema") or {}).get("fields") or [])):
+        return f"{method} with columns that have a {name}"
     if method == "jobs.insert":
         return _job(body.get("configuration") or {})
     given = str(body.get("location") or location)
@@ -122,6 +126,13 @@ def _job(configuration: Mapping[str, Any]) -> str | None:
     for kind, known in CONFIGURATIONS.items():
         if name := _unknown(configuration.get(kind) or {}, known):
             return f"{kind} jobs with {name}"
+    return None
+
+
+def _column_setting(fields: list[dict[str, Any]]) -> str | None:
+    for field in fields:
+        if name := next((name for name in COLUMN_SETTINGS if field.get(name)), _column_setting(field.get("fields") or [])):
+            return name
     return None
 
 
