@@ -27,6 +27,7 @@ METHODS = (
     *(f"objects.{verb}" for verb in ("list", "get", "patch", "update", "delete", "compose", "rewrite", "copy")),
     *("objects.insert.begin", "objects.insert.cancel"),
     *(f"notifications.{verb}" for verb in ("list", "insert", "get", "delete")),
+    "projects.serviceAccount.get",
 )
 METHODS_WITH_BODIES = ("objects.insert", "objects.insert.chunk", "objects.download")
 
@@ -115,6 +116,8 @@ class FaultyCalls:
                 return Call("objects.compose", f"{bucket}/{name}")
             case ["storage", "v1", "b", _, "o", _, "rewriteTo" | "copyTo" as kind, "b", bucket, "o", name]:
                 return Call(f"objects.{kind.removesuffix('To')}", f"{bucket}/{name}")
+            case ["storage", "v1", "projects", project, "serviceAccount"] if verb == "GET":
+                return Call("projects.serviceAccount.get", project)
         return Call(f"{verb} {request.target}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from sandbox.engines.faults import Call, Corrupt, Cut, Delay, Duplicate, Faults, JobFails, Refuse, Rule, Truncate
 from sandbox.engines.storage import StorageEngine
+from sandbox.engines.storage_errors import README
 
 from .engine_clients import storage_client
 
+ROOT = Path(__file__).resolve().parents[2]
 CHUNK_BYTES = 256 * 1024
 BUCKET = "sandbox-project-faults"
 QUICK = DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.05)
@@ -153,6 +156,12 @@ def test_a_cut_before_leaves_nothing(bucket: Any, faults: Faults) -> None:
         ("buckets.list", lambda bucket: list(bucket.client.list_buckets(retry=None))),
         ("buckets.insert", lambda bucket: bucket.client.create_bucket("another-bucket", retry=None)),
         ("notifications.list", lambda bucket: list(bucket.list_notifications(retry=None))),
+        ("notifications.insert", lambda bucket: bucket.notification(topic_name="t", topic_project="p").create(retry=None)),
+        ("notifications.get", lambda bucket: bucket.get_notification("1", retry=None)),
+        ("notifications.delete", lambda bucket: bucket.notification("t", notification_id="1").delete(retry=None)),
+        ("buckets.patch", lambda bucket: bucket.patch(retry=None)),
+        ("buckets.delete", lambda bucket: bucket.delete(retry=None)),
+        ("projects.serviceAccount.get", lambda bucket: bucket.client.get_service_account_email(retry=None)),
         ("objects.insert.begin", write_in_chunks),
     ],
 )
@@ -162,6 +171,12 @@ def test_every_method_can_be_refused_by_its_name(bucket: Any, faults: Faults, me
     with pytest.raises((exceptions.ServiceUnavailable, InvalidResponse)):
         act(bucket)
     assert rule.hits == 1
+
+
+def test_the_readme_names_the_calls(faults: Faults) -> None:
+    named = re.search(r"^Calls: (.*?)\.\n\(`objects.download`", (ROOT / README).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert named is not None
+    assert re.findall(r"`([\w.]+)`", named[1]) == sorted(faults.offered)
 
 
 def test_a_call_inside_a_batch_meets_its_fault(bucket: Any, faults: Faults) -> None:
