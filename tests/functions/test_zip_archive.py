@@ -6,6 +6,7 @@ import io
 import random
 import tracemalloc
 import zipfile
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,33 @@ def test_a_zip_is_known_by_its_first_bytes() -> None:
     assert is_zip(zipped())
     assert not is_zip(b"PK,Name\n1,x\n")
     assert not is_zip(b"")
+
+
+class Pipe(io.RawIOBase):
+    """Where an archive is written to that is sent on at once: sizes and checksum of a member come after its bytes."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.written += data
+        return len(data)
+
+
+def test_archives_of_all_makers_are_read() -> None:
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", CSV)
+        archive.comment = b"made on Monday"
+        with archive.open("b.csv", "w", force_zip64=True) as member:
+            member.write(CSV.encode() * 9)
+    for data in (bytes(pipe.written), b"#!/bin/sh\n" + bytes(pipe.written)):
+        found = archive_of(data)
+        assert [member.problem for member in found.members] == [None, None]
+        assert (content_of(found, "a.csv"), content_of(found, "b.csv")) == (CSV.encode(), CSV.encode() * 9)
 
 
 @pytest.mark.parametrize("name", ["März.csv", "注文.csv"])
