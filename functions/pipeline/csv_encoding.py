@@ -7,7 +7,8 @@ from dataclasses import replace
 from pipeline.csv_reading import Reading
 from pipeline.csv_refusals import Problem
 from pipeline.csv_text import CHUNK_BYTES, Gunzip, Readable
-from pipeline.text_encodings import DeclaredEvidence, Encoding, WordEvidence
+from pipeline.declared_encoding import DeclaredEvidence
+from pipeline.text_encodings import Encoding, WordEvidence
 
 _GUESS = "encoding "
 """What the guess of an encoding begins with."""
@@ -39,7 +40,7 @@ def as_found(reading: Reading, found: Encoding | None, name: str) -> Reading | P
         return undecodable(name, reading.preset, found)
     others = tuple(guess for guess in reading.guesses if not guess.startswith(_GUESS))
     if header := _header_against(reading, found.name):
-        said = f"{_GUESS}{reading.encoding}: by its header '{header}', though its words are likelier in {found.name}"
+        said = f"{_GUESS}{reading.encoding}: by its header '{header}'; by its words it would be {found.name}"
         return replace(reading, guesses=(said, *others))
     return replace(reading, encoding=found.name, guesses=(*filter(None, [found.guess]), *others))
 

@@ -23,10 +23,11 @@ from pipeline.csv_refusals import DELIMITERS, HEADER_RECORDS, UNRECOGNISED, Exam
 from pipeline.csv_row_above import row_above
 from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines, gunzip_head, is_gzip
 from pipeline.csv_values import ValueFormat
+from pipeline.declared_encoding import undecodable_in
 from pipeline.headers import plain, stacked
 from pipeline.preset_fit import Fit, fit, lacking
 from pipeline.presets import Preset
-from pipeline.text_encodings import Encoding, detect_encoding, undecodable_in
+from pipeline.text_encodings import Encoding, detect_encoding
 
 HEAD_BYTES = 64 * 1024
 _SAMPLE_RECORDS = 2_000

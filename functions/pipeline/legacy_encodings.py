@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -135,6 +135,13 @@ def judge(tokens: Mapping[bytes, int]) -> Judged:
         at = next(index for index in often if own[index] != texts[best.name][index])
         rivals.append(Rival(rival.name, _shown(own[at]), _shown(texts[best.name][at])))
     return Judged(best.name, best.region, tuple(rivals), scores)
+
+
+def explains(encoding: str, tokens: Iterable[bytes]) -> bool:
+    """Whether most of these words are some language's in an encoding, and not any bytes."""
+    (candidate,) = (candidate for candidate in CANDIDATES if candidate.name == encoding)
+    verdicts = [_weigh(candidate, _decoded(token, encoding)) > _spoilt(token) for token in tokens]
+    return 2 * sum(verdicts) > len(verdicts)
 
 
 def _spoilt(token: bytes) -> float:

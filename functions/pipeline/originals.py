@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pipeline import arrivals, bronze, clients, names
 from pipeline.csv_refusals import Problem
 from pipeline.csv_text import CHUNK_BYTES, NotRows
+from pipeline.declared_encoding import DeclaredEvidence
 from pipeline.errors import Rejected, Skip, Wait
 from pipeline.file_bytes import TRANSFER_SECONDS, opened
 from pipeline.sources import Task
-from pipeline.text_encodings import DeclaredEvidence, Encoding, WordEvidence
+from pipeline.text_encodings import Encoding, WordEvidence
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from pipeline.legacy_encodings import Judged, judge
+from pipeline.legacy_encodings import Judged, explains, judge
 
 _BOMS = (
     # UTF-32 first: its little-endian mark begins with UTF-16's.
@@ -59,6 +59,7 @@ _LOOKED_AT_WORDS = 8_000
 """Then only every second portion is looked at, then every fourth, and so on; one with a byte that is new always is."""
 _UTF8_SHARE = 0.25
 """Of the words above ASCII that are UTF-8, from which on the others are broken: chance does not make so many."""
+_FEW_WORDS = 20
 _ZEROS_SHARE = 0.1
 _ZEROS_BYTES = 4096
 _STRAY = "pipeline-stray"
@@ -163,6 +164,7 @@ class WordEvidence:
     def __init__(self) -> None:
         self.sample: dict[bytes, int] = {}
         """Words that are not UTF-8, between the bytes that stand around them, with how often they were seen."""
+        self._utf8_sample: set[bytes] = set()
         self._part = b""
         self._started = b""
         self._utf8_words = 0
@@ -189,10 +191,19 @@ class WordEvidence:
         self._look(part)
         if not self._broken_words:
             return None
+        is_utf8 = self._started.startswith(codecs.BOM_UTF8)
+        judged = None if is_utf8 else judge(self.sample)
         words = self._utf8_words + self._broken_words
-        if self._started.startswith(codecs.BOM_UTF8) or self._utf8_words >= words * _UTF8_SHARE:
-            return Encoding("utf-8", "encoding utf-8: some bytes are not; rows that hold them are set aside")
-        return _said(judge(self.sample), self._utf8_words)
+        if self._utf8_words >= words * _UTF8_SHARE:
+            # In the encoding of the others they would be as odd as Ã¼, or they are UTF-8 by chance alone.
+            is_utf8 = judged is None or not explains(judged.name, self._utf8_sample)
+        if is_utf8 or judged is None:
+            guess = "encoding utf-8: some bytes are not; rows that hold them are set aside"
+            if judged is None or words > _FEW_WORDS:
+                return Encoding("utf-8", guess)
+            others = (judged.name, *(rival.name for rival in judged.rivals))
+            return Encoding("utf-8", f"{guess}; by so few words it may be {' or '.join(others)} too", others)
+        return _said(judged, self._utf8_words)
 
     def _look(self, block: bytes) -> None:
         try:
@@ -214,6 +225,8 @@ class WordEvidence:
             self._looked_at += 1
             if "\udc80" not in word.decode("utf-8", _STRAY):
                 self._utf8_words += self._stride
+                if len(self._utf8_sample) < _BYTE_WORDS:
+                    self._utf8_sample.add(around[found.start() - 1 : found.end() + 1])
                 continue
             self._broken_words += self._stride
             self._keep(around[found.start() - 1 : found.end() + 1])
@@ -239,61 +252,3 @@ def _said(judged: Judged, utf8_words: int) -> Encoding:
     mixed = ["some words look like UTF-8 and are read so too"] if utf8_words else []
     step = ["format.encoding of a preset decides"] if others else []
     return Encoding(name, "; ".join((why, *others, *mixed, *step)), tuple(rival.name for rival in judged.rivals))
-
-
-def undecodable_in(head: bytes, encoding: str, *, complete: bool) -> Encoding | None:
-    """Where the first bytes of a file are not in an encoding; ``None`` where they are. They may end inside a character."""
-    evidence = DeclaredEvidence(encoding)
-    evidence.feed(head)
-    return evidence.verdict(complete=complete)
-
-
-class DeclaredEvidence:
-    """Watches a whole file go by whose encoding was declared, and finds the first byte that is not in it."""
-
-    def __init__(self, encoding: str) -> None:
-        self._encoding = encoding
-        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
-        self._plain_ascii = bytes(range(0x80)).decode(encoding, "replace") == bytes(range(0x80)).decode()
-        self._bytes = 0
-        self._lines = 1
-        self._ended_with_cr = False
-        self._found: str | None = None
-
-    def feed(self, data: bytes) -> None:
-        """The next bytes, in any portions."""
-        self._decode(data, final=False)
-
-    def verdict(self, *, complete: bool = True) -> Encoding | None:
-        """The encoding with where the file is not in it, or ``None`` where it is throughout."""
-        self._decode(b"", final=complete)
-        return Encoding(self._encoding, undecodable=self._found) if self._found else None
-
-    def _decode(self, data: bytes, *, final: bool) -> None:
-        if self._found is not None:
-            return
-        waiting = self._decoder.getstate()[0]
-        if not (self._plain_ascii and not waiting and data.isascii()):
-            try:
-                text = self._decoder.decode(data, final)
-            except UnicodeDecodeError as error:
-                self._fail(error, len(error.object) - len(data))
-                return
-        self._bytes += len(data)
-        # In all encodings that have ASCII as it is, a line end is no part of another character.
-        self._count(data if self._plain_ascii else text.encode("utf-8", "surrogatepass"))
-
-    def _fail(self, error: UnicodeDecodeError, waiting_bytes: int) -> None:
-        good, bad = error.object[: error.start], error.object[error.start : error.end]
-        self._count(good if self._plain_ascii else good.decode(self._encoding, "replace").encode("utf-8", "surrogatepass"))
-        shown = " ".join(f"0x{byte:02x}" for byte in bad[:4])
-        self._found = f"byte {self._bytes - waiting_bytes + error.start:,} in line {self._lines:,} is {shown}"
-
-    def _count(self, data: bytes) -> None:
-        """Lines end with LF, CRLF or CR; a CRLF may be cut in two."""
-        if data:
-            joined = self._ended_with_cr and data.startswith(b"\n")
-            self._lines += data.count(b"\n") - joined
-            if b"\r" in data:
-                self._lines += data.count(b"\r") - data.count(b"\r\n")
-            self._ended_with_cr = data.endswith(b"\r")

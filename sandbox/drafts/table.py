@@ -13,8 +13,9 @@ from pipeline.csv_foreign import foreign_bytes, foreign_text
 from pipeline.csv_head import HEAD_BYTES, whole_lines
 from pipeline.csv_refusals import DELIMITERS, foreign, numbered
 from pipeline.csv_text import CHUNK_BYTES, Gunzip, NotRows, gunzip_head, is_gzip
+from pipeline.declared_encoding import DeclaredEvidence
 from pipeline.headers import unique_names
-from pipeline.text_encodings import DeclaredEvidence, Encoding, WordEvidence, detect_encoding
+from pipeline.text_encodings import Encoding, WordEvidence, detect_encoding
 from sandbox.drafts.shapes import is_day, is_number
 from sandbox.world import WorldError
 

@@ -1,7 +1,8 @@
 """Writes ``functions/pipeline/letter_pairs.json``: how often which letter follows which in a language.
 
-Needs Babel (the Unicode CLDR: places, languages, currencies, months) and Faker (names, streets, professions, words) in an
-environment of their own: ``python tests/functions/generate_letter_pairs.py --write``. Only counts are kept, no word of either.
+Needs Babel 2.18.0 (the Unicode CLDR: places, languages, currencies, months) and Faker 40.63.0 (names, streets, professions,
+words) in an environment of their own: ``python tests/functions/generate_letter_pairs.py --write``. Only counts are kept, no
+word of either.
 """
 
 from __future__ import annotations

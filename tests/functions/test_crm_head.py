@@ -355,4 +355,4 @@ def test_a_known_header_outweighs_the_words_of_the_whole_file() -> None:
     found = as_found(head, detect_encoding(data, complete=True), "file.csv")
     assert isinstance(found, Reading)
     assert found.encoding == "cp1252"
-    assert found.guesses[0] == "encoding cp1252: by its header 'Señal', though its words are likelier in cp1250"
+    assert found.guesses[0] == "encoding cp1252: by its header 'Señal'; by its words it would be cp1250"

@@ -6,7 +6,8 @@ import codecs
 
 import pytest
 
-from pipeline.text_encodings import DeclaredEvidence, Encoding, WordEvidence, codec_of, detect_encoding, undecodable_in
+from pipeline.declared_encoding import DeclaredEvidence, undecodable_in
+from pipeline.text_encodings import Encoding, WordEvidence, codec_of, detect_encoding
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,13 @@ def test_pairs_that_are_utf8_by_chance_do_not_make_a_chinese_file_utf8() -> None
     common = "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里"
     rows = "".join(f"{n},{common[n % 40 : n % 40 + 4]}\n" for n in range(200))
     assert detect_encoding(rows.encode("gb18030"), complete=True).name == "gb18030"
+
+
+def test_a_word_that_is_utf8_by_chance_does_not_make_a_short_file_utf8() -> None:
+    raw = "id,city\n1,Orsay-l’Église\n2,Besançon\n3,dû à la grève\n".encode("mac_roman")
+    assert "\u0543" in raw.decode("utf-8", "replace")  # an Armenian letter
+    found = detect_encoding(raw, complete=True)
+    assert (found.name == "mac_roman") or "mac_roman" in found.rivals
 
 
 @pytest.mark.parametrize(
