@@ -556,7 +556,15 @@ def test_a_client_needs_the_environment_variable_alone(tmp_path: Path, monkeypat
         ("GET", "/storage/v1/b/some-bucket/iam"),
         ("GET", "/storage/v1/b/some-bucket/o?softDeleted=true"),
         ("POST", "/storage/v1/b/some-bucket/o/a/moveTo/o/b"),
+        ("POST", "/storage/v1/b/some-bucket/lockRetentionPolicy"),
+        ("GET", "/storage/v1/b/some-bucket/folders"),
+        ("GET", "/storage/v1/b/some-bucket/managedFolders"),
+        ("GET", "/storage/v1/b/some-bucket/anywhereCaches"),
+        ("POST", "/storage/v1/b/some-bucket/o/bulkRestore"),
+        ("POST", "/storage/v1/b/some-bucket/o/watch"),
         ("PUT", "/some-bucket/a-name"),
+        ("GET", "/some-bucket/a-name?X-Goog-Algorithm=GOOG4-RSA-SHA256"),
+        ("POST", "/some-bucket/a-name?uploads"),
     ],
 )
 def test_calls_that_are_missing_are_refused_by_name(tmp_path: Path, method: str, path: str) -> None:

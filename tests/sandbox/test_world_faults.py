@@ -185,6 +185,28 @@ def test_a_mistake_is_wrong_use_and_names_what_there_is(world: Supervisor, capsy
 
 
 @pytest.mark.slow
+def test_a_file_is_loaded_once_though_every_engine_on_its_way_fails(world: Supervisor, tmp_path: Path) -> None:
+    faults = world.faults
+    for engine, effect, method, settings in (
+        (faults.storage, Refuse(503, after=True), "objects.insert", {"name": f"{world.world.state_bucket}/*", "count": 2}),
+        (faults.pubsub, Cut(after=True), "push", {"count": 2}),
+        (faults.pubsub, Duplicate(), "push", {}),
+        (faults.pubsub, Refuse("UNAVAILABLE"), "Publish", {}),
+        (faults.bigquery, Cut(after=True), "jobs.insert", {"detail": {"kind": "load", "table": "bronze.crm__contacts"}}),
+        (faults.run_jobs, Refuse("UNAVAILABLE", after=True), "RunJob", {}),
+    ):
+        engine.add(effect, method=method, **settings)
+    (tmp_path / "contacts.csv").write_text("contact_id,email,country\nC1,ada@example.com,GB\nC2,bob@example.org,DE\n")
+    world.drop(tmp_path / "contacts.csv")
+    state = world.wait_idle(300, until=lambda state: bool(state.slices) and not state.open_runs, ignore_job=True)
+    assert state.statuses == {"loaded": 1}
+    sql = "select json_value(payload, '$.contact_id') as id from bronze.crm__contacts where _date >= '2000-01-01' order by id"
+    assert [row["id"] for row in world.query(sql)] == ["C1", "C2"]
+    left = [(rule["engine"], rule["method"]) for rule in faults.active()]
+    assert left in ([], [("run_jobs", "RunJob")]), "each was met; the build may not have been asked for yet"
+
+
+@pytest.mark.slow
 def test_faults_end_with_their_world(tmp_path: Path) -> None:
     with Supervisor(tmp_path, dbt_command="run") as first:
         first.faults.storage.add(Refuse(503), count=None)
