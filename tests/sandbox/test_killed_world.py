@@ -130,7 +130,7 @@ def test_gold_is_whole_after_a_kill_amid_extraction_and_one_amid_dbt(tmp_path: P
 
 
 class Ringer:
-    """Rings the sweeper now and then, as the clock does each minute; not oftener: each ring may start a job until one claims."""
+    """Rings the sweeper as the clock does each minute, a little oftener: each ring may start a job until one claims."""
 
     def __init__(self) -> None:
         self._rung_at = 0.0
