@@ -3,6 +3,9 @@
 ``MOVABLE_CLOCK`` names a file that holds by how many seconds the machines' clocks are ahead of the world's. So a lease of
 ten minutes is over at once, and an hour's quota too; Cloud Storage's clock stays as it is. Run as a script, this is the dbt
 job's container, in dbt's own environment.
+
+Why not the sandbox's ``Clock``: that one moves a function's time between its requests and leaves the dbt job's alone. A storm
+has time pass in the middle of an invocation, for all workers at once, while their work and the engines go on.
 """
 
 import importlib.util
