@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import measure, whole_path
+from benchmarks import measure
 from benchmarks.measure import Measurement, Result
+from benchmarks.whole_path import Passed
 
 ROOT = Path(__file__).resolve().parents[1]
+Take = Callable[[Path], Passed]
+
 OURS = "ours: landing → bronze"
 CONVERSION = "ours: the loop alone"
 REFERENCE = "DuckDB → JSON.gz"
@@ -27,31 +30,33 @@ DLT_ROWS = 1_000_000
 """dlt takes minutes for what takes the others seconds: it is measured once, and left out of files with more rows."""
 
 
-def compare(csv: Path, rows: int, rounds: int, peers: Path = PEERS) -> list[Result]:
+def compare(csv: Path, rows: int, rounds: int, take: Take, peers: Path = PEERS) -> list[Result]:
     """Every contestant once per round, in turn, so that a busy moment of the machine meets all of them.
 
-    ``peers`` is the interpreter of the peers' environment; without it ours are measured alone.
+    ``take`` takes the file through a new world at a folder (see :mod:`benchmarks.whole_path`). ``peers`` is the interpreter
+    of the peers' environment; without it ours are measured alone. Raises :class:`RuntimeError` for one that lost rows.
     """
-    contestants = {**ours(csv, rows), **(peers_of(csv, rows, peers) if peers.exists() else {})}
+    contestants = {**ours(csv, take), **(peers_of(csv, rows, peers) if peers.exists() else {})}
     measured: dict[str, list[Measurement]] = {name: [] for name in contestants}
     for number in range(1, rounds + 1):
         for name, contestant in contestants.items():
             if name == DLT and number > 1:
                 continue
-            print(f"round {number} of {rounds}: {name}", file=sys.stderr)
+            print(f"round {number} of {rounds}: {name} …", end=" ", file=sys.stderr, flush=True)
             one = contestant()
+            print(one, file=sys.stderr, flush=True)
             if one.rows != rows:
                 raise RuntimeError(f"{name}: {rows} rows in, {one.rows} out")
             measured[name].append(one)
     return [Result(name, runs, csv.stat().st_size) for name, runs in measured.items()]
 
 
-def ours(csv: Path, rows: int) -> dict[str, Callable[[], Measurement]]:
+def ours(csv: Path, take: Take) -> dict[str, Callable[[], Measurement]]:
     """The function in a world of its own, and its loop without world and transfers."""
 
     def through_a_world() -> Measurement:
         with scratch() as home:
-            return whole_path.take(csv, rows, home).to_bronze
+            return take(home).to_bronze
 
     def conversion() -> Measurement:
         path = os.pathsep.join((str(ROOT / "functions"), str(ROOT)))

@@ -24,6 +24,9 @@ class Measurement:
     output_bytes: int
     rows: int
 
+    def __str__(self) -> str:
+        return f"{self.wall_seconds:.2f} s, {self.cpu_seconds:.2f} CPU s, peak {self.peak_rss_bytes / MIB:.0f} MiB"
+
 
 def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Measurement:
     """Run a contestant that prints a measurement as JSON in its last line."""

@@ -69,10 +69,27 @@ def test_the_loop_alone_writes_every_row_as_it_stands_in_the_file(orders: Path, 
     assert payloads == [{name: cell for name, cell in record.items() if cell} for record in records]
 
 
-def test_a_contestant_that_loses_rows_is_no_measurement(orders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_to_bronze, "ours", lambda csv, rows: {"ours": lambda: measurement(1, 1, rows=rows - 1)})
-    with pytest.raises(RuntimeError, match="ours: 2000 rows in, 1999 out"):
-        csv_to_bronze.compare(orders, ROWS, 1, Path("no-such-environment"))
+def test_a_contestant_that_loses_rows_is_no_measurement(orders: Path) -> None:
+    def lossy(_home: Path) -> whole_path.Passed:
+        return whole_path.Passed(measurement(1, 1, rows=ROWS - 1), invocations=1)
+
+    with pytest.raises(RuntimeError, match="bronze: 2000 rows in, 1999 out"):
+        csv_to_bronze.compare(orders, ROWS, 1, lossy, Path("no-such-environment"))
+
+
+@needs_proc
+def test_each_round_takes_the_file_through_a_world_of_its_own(orders: Path) -> None:
+    homes: list[Path] = []
+
+    def take(home: Path) -> whole_path.Passed:
+        assert home.is_dir()
+        homes.append(home)
+        return whole_path.Passed(measurement(1, 1, rows=ROWS), invocations=1)
+
+    results = csv_to_bronze.compare(orders, ROWS, 2, take, Path("no-such-environment"))
+    assert [(result.name, len(result.runs)) for result in results] == [(csv_to_bronze.OURS, 2), (csv_to_bronze.CONVERSION, 2)]
+    assert len(set(homes)) == 2
+    assert not any(home.exists() for home in homes)
 
 
 def test_ratios_are_of_the_least_seconds() -> None:
@@ -110,9 +127,13 @@ def test_every_case_of_the_imports_is_told() -> None:
 @pytest.mark.slow
 @needs_proc
 def test_a_file_is_taken_to_the_warehouse_and_counted_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["load", "--rows", str(ROWS), "--folder", str(tmp_path)]) == 0
+    few = ["--rows", str(ROWS), "--rounds", "1", "--folder", str(tmp_path), "--peers", str(tmp_path / "none")]
+    assert command.main(["csv", "load", *few]) == 0
     (kept,) = tmp_path.glob("*.json")
-    passed = json.loads(kept.read_text(encoding="utf-8"))["load"]
+    said = json.loads(kept.read_text(encoding="utf-8"))
+    assert [len(result["runs"]) for result in said["csv"]] == [1, 1]
+    passed = said["load"]
+    assert said["csv"][0]["runs"] == [passed["to_bronze"]]
     loaded = passed["loaded"]
     assert [passed["to_bronze"]["rows"], loaded["table_rows"], loaded["slice_rows"], loaded["slices"]] == [ROWS, ROWS, ROWS, 1]
     assert passed["to_bronze"]["peak_rss_bytes"] > 30 * processes.MIB
