@@ -86,7 +86,7 @@ CANDIDATES = (
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another encoding that reads the file: a word of it as the rival reads it, and as the chosen encoding does."""
+    """Another encoding that reads the file: some letters of it as the rival reads them, and as the chosen encoding does."""
 
     name: str
     reads: str
@@ -133,7 +133,7 @@ def judge(tokens: Mapping[bytes, int]) -> Judged:
             continue
         seen.append(own)
         at = next(index for index in often if own[index] != texts[best.name][index])
-        rivals.append(Rival(rival.name, _shown(own[at]), _shown(texts[best.name][at])))
+        rivals.append(Rival(rival.name, *_difference(own[at], texts[best.name][at])))
     return Judged(best.name, best.region, tuple(rivals), scores)
 
 
@@ -182,6 +182,8 @@ def _chosen(tokens: Mapping[bytes, int]) -> list[bytes]:
     return first + (others[:: math.ceil(len(others) / more)] if others and more > 0 else [])
 
 
-def _shown(text: str) -> str:
-    inner = text[1:-1]
-    return inner if len(inner) <= 24 else inner[:23] + "…"
+def _difference(rival: str, chosen: str) -> tuple[str, str]:
+    """Where two readings of a word with its context part: up to three characters of each, which tell, and are nobody's name."""
+    one, other = rival[1:-1], chosen[1:-1]
+    start = next((at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), 0)
+    return one[start : start + 3], other[start : start + 3]
