@@ -166,6 +166,8 @@ class Supervisor:
         world.write_settings(self.settings)
         self._announce("up", self.addresses)
         self._stops.callback(self.host.drain)
+        # A schedule that came due while the fronts close would be told that they are closed, and say that it failed.
+        self._stops.callback(self.services.scheduler.stop)
         self._stops.callback(self._announce, "down")
 
     def _announce(self, status: str, addresses: Addresses | None = None) -> None:
