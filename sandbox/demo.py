@@ -148,7 +148,7 @@ def _run(world: Supervisor, folder: Path, progress: Progress) -> None:
 def _patience(idle_seconds: float) -> str:
     if idle_seconds < _PATIENCE_SECONDS:
         return ""
-    return " · nothing moves: what an interrupted run held comes free by itself, within 10 minutes"
+    return " · nothing moves: what a killed run held comes free by itself; `status`, in another window, says when"
 
 
 def _loaded(state: Ledger) -> bool:
