@@ -177,13 +177,12 @@ def _unplanned_between(before: Arrival, me: Arrival, task: Task, file: Mapping[s
 def _standing(ids: Mapping[str, Any], me: Arrival) -> Standing:
     """Where the slice of an arrival stands. Rows in bronze count: a load that was refused is repeated by its retry."""
     piece = slices.read_slice(ids["run_id"], ids["slice_id"])
-    if piece is None:
-        return "in_flight" if state.exists(names.open_name(ids["run_id"])) else "does_not_count"
-    if names.arrivals_prefix(piece.data["source"], piece.data["stream"], piece.data["account"]) != me.prefix:
+    data = piece.data if piece else None
+    if data and names.arrivals_prefix(data["source"], data["stream"], data["account"]) != me.prefix:
         return "does_not_count"  # a retry reads it into another stream by now
-    if piece.status in ("loaded", "extracted"):
-        return "counts"
-    return "does_not_count" if piece.status in slices.SETTLED else "in_flight"
+    if not slices.is_over(piece, ids["run_id"]):  # at the same moment a slice that waits for this one is woken
+        return "in_flight"
+    return "counts" if piece and piece.status in ("loaded", "extracted") else "does_not_count"
 
 
 def _arrival(

@@ -6,6 +6,7 @@ file name. An amount that names another one is set aside with its row.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -30,14 +31,9 @@ _SHARED = {
 Where = TypeVar("Where")
 
 
-def currency_in(text: str, signs: Mapping[str, str]) -> str | None:
-    """ISO 4217 code of the currency that a cell names beside its number; ``None`` where it names none, or a shared sign."""
-    mark = mark_in(text)
-    return code_of(mark, signs) if mark else None
-
-
 def named_in(text: str, signs: Mapping[str, str]) -> str:
-    """As :func:`currency_in`, but a shared sign (``$``) stands for itself; ``""`` where no currency is named."""
+    """ISO 4217 code of the currency that a cell names beside its number. A sign that several share (``$``) stands for itself;
+    ``""`` where none is named."""
     mark = mark_in(text)
     if not mark:
         return ""
@@ -66,6 +62,7 @@ class OneCurrency:
         self._signs = signs
         self._default = default
         self._named: dict[str, str] = {}
+        self._agree = functools.lru_cache(maxsize=20_000)(self._agreeing)
 
     def contradicting(
         self, amounts: Sequence[tuple[Where, Sequence[str]]], currencies: Sequence[str | None] | None
@@ -90,6 +87,6 @@ class OneCurrency:
             named = self._named[cell] = named_in(cell, self._signs)
         return named
 
-    def _agree(self, named: str, own: str) -> bool:
+    def _agreeing(self, named: str, own: str) -> bool:
         code = code_of(own, self._signs) or own.strip().casefold()
         return named == code or code in _SHARED.get(named, ()) or named in _SHARED.get(code, ())

@@ -10,14 +10,17 @@ from pipeline.csv_text import CHUNK_BYTES, Gunzip, Readable
 from pipeline.declared_encoding import DeclaredEvidence
 from pipeline.text_encodings import Encoding, WordEvidence
 
+Evidence = WordEvidence | DeclaredEvidence
 _GUESS = "encoding "
 """What the guess of an encoding begins with."""
 
 
-def evidence_of(encoding: str, *, declared: bool) -> WordEvidence | DeclaredEvidence:
-    """What is to watch the bytes of a file go by: whether they keep to its encoding, where its preset ``declared`` that, or
-    which one its words speak for."""
-    return DeclaredEvidence(encoding) if declared else WordEvidence()
+def evidence_of(reading: Reading) -> Evidence | None:
+    """What is to watch the bytes of a file go by: whether they keep to its encoding, where its preset declares that, or which
+    one its words speak for. ``None`` where no word could speak against it: the shape of UTF-16 and UTF-32 shows in the head."""
+    if reading.encoding_declared:
+        return DeclaredEvidence(reading.encoding)
+    return None if reading.encoding.startswith(("utf-16", "utf-32")) else WordEvidence()
 
 
 def read_through(stream: Readable, reading: Reading, name: str) -> Reading | Problem:
@@ -25,16 +28,17 @@ def read_through(stream: Readable, reading: Reading, name: str) -> Reading | Pro
 
     Raises :class:`~pipeline.csv_text.NotRows` for a gzip stream that is broken.
     """
-    evidence = evidence_of(reading.encoding, declared=reading.encoding_declared)
+    evidence = evidence_of(reading)
     content = Gunzip(stream) if reading.gzip else stream
     while data := content.read(CHUNK_BYTES):
-        evidence.feed(data)
-    return as_found(reading, evidence.verdict(), name)
+        if evidence is not None:
+            evidence.feed(data)
+    return as_found(reading, evidence.verdict() if evidence else None, name)
 
 
 def as_found(reading: Reading, found: Encoding | None, name: str) -> Reading | Problem:
     """``reading`` by the verdict on the whole file ``name`` (``None``: nothing against it), or why the file is set aside."""
-    if found is None or (not reading.encoding_declared and reading.encoding.startswith(("utf-16", "utf-32"))):
+    if found is None:
         return reading
     if found.undecodable is not None:
         return undecodable(name, reading.preset, found)

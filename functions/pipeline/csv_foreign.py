@@ -20,6 +20,19 @@ _MAGIC = (
     (b"SQLite format 3", "a database"),
     (b"{\\rtf", "a word processor's document"),
 )
+_STARTS = (
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"PAR1", "a Parquet file"),
+    (b"%PDF", "a PDF"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"<?xml", "an XML document"),
+    (b"{", "JSON"),
+    (b"[{", "JSON"),
+)
+"""Compared without case; a mark and blanks may stand before them."""
 _BEGINNINGS = (
     (re.compile(r"<(?:!doctype html|html|head|body|table|script|meta|title|div|!--)", re.IGNORECASE), "a web page"),
     (re.compile(r"<[a-z_][\w.:-]*[\s/>]", re.IGNORECASE), "an XML document"),
@@ -35,7 +48,23 @@ _BINARY_SHARE = 0.05
 
 def foreign_bytes(head: bytes) -> str | None:
     """What a file is whose first bytes only one kind of files has; ``None`` for any other. ``head`` is unpacked."""
-    return next((what for magic, what in _MAGIC if head.startswith(magic)), None)
+    if found := next((what for magic, what in _MAGIC if head.startswith(magic)), None):
+        return found
+    if head.startswith(b"PK\x03\x04"):
+        return office_document(head) or "a zip archive; unpack it"
+    start = head[:40].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    return next((what for magic, what in _STARTS if start.startswith(magic.lower())), None)
+
+
+def office_document(head: bytes) -> str | None:
+    """What a zip file is by the name of its first member, which stands 30 bytes in (APPNOTE 4.3.7): workbooks are zip files."""
+    size = int.from_bytes(head[26:28], "little")
+    member = head[30 : 30 + size]
+    if member.startswith((b"[Content_Types].xml", b"_rels/", b"docProps/", b"xl/")):
+        return "an Excel workbook"
+    if member == b"mimetype" and head[30 + size :].startswith(b"application/vnd.oasis.opendocument"):
+        return "an OpenDocument file"
+    return None
 
 
 def foreign_text(lines: Sequence[str]) -> str | None:

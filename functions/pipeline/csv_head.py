@@ -19,7 +19,7 @@ from pipeline.csv_foreign import foreign_bytes, foreign_text
 from pipeline.csv_judgement import judge_values
 from pipeline.csv_mapping import map_columns
 from pipeline.csv_reading import Reading
-from pipeline.csv_refusals import DELIMITERS, HEADER_RECORDS, UNRECOGNISED, Examined, Known, Problem, foreign, numbered
+from pipeline.csv_refusals import DELIMITERS, HEADER_RECORDS, UNRECOGNISED, Examined, Known, Problem, numbered
 from pipeline.csv_row_above import row_above
 from pipeline.csv_text import Gunzip, NotRows, Readable, TextLines, gunzip_head, is_gzip
 from pipeline.csv_values import ValueFormat
@@ -124,7 +124,7 @@ def examine(
             head, complete = gunzip_head(head, 4 * HEAD_BYTES)
             if packed_whole and not complete and len(head) < 4 * HEAD_BYTES:
                 head, complete = _unpacked(packed)  # of several parts, or broken
-        if what := foreign_bytes(head) or foreign(head):
+        if what := foreign_bytes(head):
             return known.set_aside(name, f"is {what}", "Export it as CSV and drop it again.")
         encoding = detect_encoding(head, complete=complete)
         lines = whole_lines(head, encoding.name, complete=complete)

@@ -41,10 +41,13 @@ _PERHAPS_TYPES = ("text", "char", "long", "number", "money", "currency", "date",
 _SURE_TYPES = frozenset(spelled for word in _TYPES for spelled in (word, word.upper(), word.capitalize()))
 TYPE_WORDS = _SURE_TYPES | {spelled for word in _PERHAPS_TYPES for spelled in (word, word.upper(), word.capitalize())}
 """What a program writes below its header to say what each column holds. Some of it may be data, but not a whole row."""
-_RULE = re.compile(r"[-=_*~+:]{2,}")
+_RULE_CHARS = "-=_*~+:"
+_RULE = re.compile(f"[{_RULE_CHARS}]{{2,}}")
 _TWO_WORDS = re.compile(r"[^\W\d_][^ \u00a0]*[ \u00a0]+\(?\w")
-_BLANK_STARTS = frozenset(" \t\x1a\u00a0")
-RULE_STARTS = frozenset(first + second for first in "-=_*~+:" for second in "-=_*~+:")
+BLANK_CHARS = " \t\x1a\u00a0"
+"""Of a cell that holds nothing; Ctrl-Z ended files once."""
+BLANKS = frozenset(BLANK_CHARS)
+RULE_STARTS = frozenset(first + second for first in _RULE_CHARS for second in _RULE_CHARS)
 """How the first cell of a ruler begins."""
 
 
@@ -57,7 +60,7 @@ def is_total(row: Sequence[str]) -> bool:
     return (
         len(filled) > 1
         and filled[0] in TOTAL_WORDS
-        and (row[0] in TOTAL_WORDS or row[0][:1] in _BLANK_STARTS or not row[0])
+        and (row[0] in TOTAL_WORDS or row[0][:1] in BLANKS or not row[0])
         and all(any(map(str.isdigit, cell)) for cell in filled[1:])
     )
 
@@ -73,7 +76,7 @@ def is_remark(row: Sequence[str]) -> bool:
         return len(row) > 2 and _TWO_WORDS.search(row[0]) is not None
     filled = [cell for cell in map(str.strip, row) if cell]
     return (
-        (row[0] in TYPE_WORDS or row[0][:1] in _BLANK_STARTS or not row[0])
+        (row[0] in TYPE_WORDS or row[0][:1] in BLANKS or not row[0])
         and TYPE_WORDS.issuperset(filled)
         and not _SURE_TYPES.isdisjoint(filled)
     )

@@ -13,16 +13,23 @@ from dataclasses import dataclass, field
 from itertools import compress, islice
 
 from pipeline.csv_dialect import Dialect
-from pipeline.csv_non_rows import RULE_STARTS, TOTAL_WORDS, TYPE_WORDS, is_remark, is_ruler, is_total, may_be_remarks
+from pipeline.csv_non_rows import (
+    BLANK_CHARS,
+    BLANKS,
+    RULE_STARTS,
+    TOTAL_WORDS,
+    TYPE_WORDS,
+    is_remark,
+    is_ruler,
+    is_total,
+    may_be_remarks,
+)
 from pipeline.csv_text import TextLines, is_clean, readable
 from pipeline.headers import plain, stacked
 from pipeline.sources import Aside
 
 CELL_CHARS = 10 * 1024 * 1024
 """A longer cell is taken for a stray quote."""
-_BLANK_CHARS = " \t\x1a\u00a0"
-"""Of a cell that holds nothing; Ctrl-Z ended files once."""
-_BLANKS = frozenset(_BLANK_CHARS)
 _RESYNC_RECORDS = 20
 _SWALLOWED_LINES = 3
 _SURE_WIDTH = 4
@@ -121,7 +128,7 @@ class RecordReader:
                 or (self.totals_prefix and any(first.strip().casefold().startswith(self.totals_prefix) for first in firsts))
                 or (self.continuation is not None and not all(row[self.continuation].strip() for row in rows))
                 or (self.comment is not None and any(first.startswith(self.comment) for first in firsts))
-                or not _BLANKS.isdisjoint({two[:1] for two in starts})
+                or not BLANKS.isdisjoint({two[:1] for two in starts})
                 or not RULE_STARTS.isdisjoint(starts)
                 or (len(self.header) > 2 and may_be_remarks(rows))
                 or self._other_header
@@ -178,13 +185,13 @@ class RecordReader:
 
     def _judge(self, row: list[str], start: int, end: int) -> list[str] | Aside | None:
         """The record as it is to be kept, why it is set aside, or ``None`` for a non-row."""
-        if not any(cell.strip(_BLANK_CHARS) for cell in row):
+        if not any(cell.strip(BLANK_CHARS) for cell in row):
             return None
         if self._lines.suspect and not is_clean("".join(row)):
             reason = "nul_character" if any("\0" in cell for cell in row) else "undecodable"
             column = next((name for name, cell in zip(self.header, row, strict=False) if not is_clean(cell)), None)
             return Aside(reason, self._raw(start, end), start, column)
-        named = row[0] in self._headers or row[0][:1] in _BLANKS
+        named = row[0] in self._headers or row[0][:1] in BLANKS
         if row == self.header or (named and list(map(plain, row)) == self._plain_header):
             self._other_header = 0
             return None

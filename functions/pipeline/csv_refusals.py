@@ -25,18 +25,6 @@ HEADER_RECORDS = 20
 _SHOWN_CHARS = 60
 DELIMITERS = (",", ";", "\t", "|")
 SAVE_SHEETS = "Save each of its sheets as CSV and drop those."
-_FOREIGN = (
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-    (b"PAR1", "a Parquet file"),
-    (b"%PDF", "a PDF"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
-    (b"<!doctype html", "a web page"),
-    (b"<html", "a web page"),
-    (b"<?xml", "an XML document"),
-    (b"{", "JSON"),
-    (b"[{", "JSON"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,25 +131,6 @@ class Known:
         nearest = f"the nearest preset is '{near.preset.name}' ({near.matched} headers), missing {missing}"
         stream = self.stream_by_name(name) or near.preset.stream
         return self.set_aside(name, f"fits no preset; its header is {shown}; {nearest}", step, stream)
-
-
-def foreign(head: bytes) -> str | None:
-    """What a file is by its first bytes, where that is no table of text."""
-    if head.startswith(b"PK\x03\x04"):
-        return office_document(head) or "a zip archive; unpack it"
-    start = head[:40].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
-    return next((what for magic, what in _FOREIGN if start.startswith(magic.lower())), None)
-
-
-def office_document(head: bytes) -> str | None:
-    """What a zip file is by the name of its first member, which stands 30 bytes in (APPNOTE 4.3.7): workbooks are zip files."""
-    size = int.from_bytes(head[26:28], "little")
-    member = head[30 : 30 + size]
-    if member.startswith((b"[Content_Types].xml", b"_rels/", b"docProps/", b"xl/")):
-        return "an Excel workbook"
-    if member == b"mimetype" and head[30 + size :].startswith(b"application/vnd.oasis.opendocument"):
-        return "an OpenDocument file"
-    return None
 
 
 def _short(cell: str) -> str:

@@ -8,6 +8,7 @@ one has to be much likelier. Whatever is found is a guess, and names its rivals.
 from __future__ import annotations
 
 import codecs
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -50,14 +51,6 @@ class _Candidate:
     region: str
     languages: tuple[str, ...] = ()
     characters: str | None = None
-
-    @property
-    def shares(self) -> list[tuple[str, float]]:
-        guests = [language for language in _WESTERN if language not in self.languages]
-        if not guests:
-            return [(language, 1 / len(self.languages)) for language in self.languages]
-        own = [(language, (1 - _GUEST_SHARE) / len(self.languages)) for language in self.languages]
-        return own + [(language, _GUEST_SHARE / len(guests)) for language in guests]
 
 
 CANDIDATES = (
@@ -151,10 +144,20 @@ def _spoilt(token: bytes) -> float:
     return _SPOILT + _ANY_BYTE * sum(high) + _ANY_LETTER * ends
 
 
+@functools.cache
+def _shares(candidate: _Candidate) -> list[tuple[str, float]]:
+    """The languages of an encoding, and how likely a word is in each."""
+    own, guests = candidate.languages, [language for language in _WESTERN if language not in candidate.languages]
+    if not guests:
+        return [(language, 1 / len(own)) for language in own]
+    natives = [(language, (1 - _GUEST_SHARE) / len(own)) for language in own]
+    return natives + [(language, _GUEST_SHARE / len(guests)) for language in guests]
+
+
 def _weigh(candidate: _Candidate, text: str) -> float:
     if candidate.characters is not None:
         return characters_likelihood(text, candidate.characters)
-    return words_likelihood(text, candidate.shares)
+    return words_likelihood(text, _shares(candidate))
 
 
 def _either(one: float, other: float) -> float:

@@ -107,13 +107,13 @@ def _marks_and_pairs(text: str) -> tuple[float, list[tuple[str, str]]]:
             char.isdigit() and is_letter[position - 1] and not before.isascii()
         ):
             score += math.log(0.1)
-    return score, [pair for pair in pairs if pair != (EDGE, EDGE) and not "".join(pair).isascii()]
+    return score, [pair for pair in pairs if not "".join(pair).isascii()]
 
 
 def _sign(char: str, before: str, after: str, letter_before: bool, letter_after: bool) -> float:
     """The likelihood of a sign above ASCII that is no letter, where it stands."""
     category = unicodedata.category(char)
-    if char == _REPLACED or category in _NO_TEXT:
+    if _is_no_text(char):
         return _IMPOSSIBLE
     score = _SIGNS.get(char, _RARE_SIGN if ord(char) < _LATIN_1_END or category[0] == "P" else _ODD_SIGN)
     if letter_before and letter_after:
@@ -129,7 +129,11 @@ def _sign(char: str, before: str, after: str, letter_before: bool, letter_after:
 
 def is_text(text: str) -> bool:
     """Whether all of it can be meant: nothing undecodable, no control character above ASCII, nothing without a meaning."""
-    return not any(char == _REPLACED or (char > "\x7f" and unicodedata.category(char) in _NO_TEXT) for char in text)
+    return not any(char > "\x7f" and _is_no_text(char) for char in text)
+
+
+def _is_no_text(char: str) -> bool:
+    return char == _REPLACED or unicodedata.category(char) in _NO_TEXT
 
 
 def fold(char: str) -> str:
@@ -159,7 +163,7 @@ def _character(char: str, before: str, after: str, ranks: Mapping[str, int]) -> 
         return math.log(_LISTED / ((rank + _RANK_OFFSET) * math.log((len(ranks) + _RANK_OFFSET) / _RANK_OFFSET)))
     if char in _IDEOGRAPHIC_MARKS:
         return math.log(0.01)
-    if char == _REPLACED or unicodedata.category(char) in _NO_TEXT:
+    if _is_no_text(char):
         return _IMPOSSIBLE
     if "\uff61" <= char <= "\uff9f":  # half the width: typed beside their like, or by chance
         return math.log(0.005 if any("\uff61" <= beside <= "\uff9f" for beside in (before, after)) else 1e-5)

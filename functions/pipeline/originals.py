@@ -10,13 +10,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline import arrivals, bronze, clients, names
+from pipeline.csv_encoding import Evidence
 from pipeline.csv_refusals import Problem
 from pipeline.csv_text import CHUNK_BYTES, NotRows
-from pipeline.declared_encoding import DeclaredEvidence
 from pipeline.errors import Rejected, Skip, Wait
 from pipeline.file_bytes import TRANSFER_SECONDS, opened
 from pipeline.sources import Task
-from pipeline.text_encodings import Encoding, WordEvidence
+from pipeline.text_encodings import Encoding
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
@@ -56,7 +56,7 @@ def object_name(source: str, sha256: str, file: Mapping[str, Any]) -> str:
     return bronze.file_name(source, sha256, PurePosixPath(file["name"]).name)
 
 
-def keep(task: Task, file: Mapping[str, Any], evidence: WordEvidence | DeclaredEvidence, *, gzip: bool) -> Original:
+def keep(task: Task, file: Mapping[str, Any], evidence: Evidence | None, *, gzip: bool) -> Original:
     """Establish whose bytes these are, and copy them to bronze; a redelivery finds both done.
 
     ``file`` names ``bucket``, ``name`` and ``generation`` in landing, and ``member`` of an archive. Raises :class:`Skip` for
@@ -84,7 +84,7 @@ def keep(task: Task, file: Mapping[str, Any], evidence: WordEvidence | DeclaredE
     return original
 
 
-def _read(landing: Blob, file: Mapping[str, Any], evidence: WordEvidence | DeclaredEvidence, *, gzip: bool) -> Original:
+def _read(landing: Blob, file: Mapping[str, Any], evidence: Evidence | None, *, gzip: bool) -> Original:
     watch = _Watch(evidence, gzip=gzip)
     if file.get("member"):
         with opened(landing, file) as stream:
@@ -92,7 +92,7 @@ def _read(landing: Blob, file: Mapping[str, Any], evidence: WordEvidence | Decla
                 watch.write(data)
     else:
         landing.download_to_file(watch, raw_download=True, checksum="crc32c", timeout=TRANSFER_SECONDS)
-    return Original(watch.sha256.hexdigest(), watch.content_sha256(), watch.evidence.verdict())
+    return Original(watch.sha256.hexdigest(), watch.content_sha256(), evidence.verdict() if evidence else None)
 
 
 def damaged(name: str, error: NotRows) -> Problem:
@@ -131,19 +131,23 @@ def _copy(landing: Blob, kept: Blob) -> None:
 class _Watch:
     """A file-like object that a download is written to: looks at what goes by and keeps nothing of it."""
 
-    def __init__(self, evidence: WordEvidence | DeclaredEvidence, *, gzip: bool) -> None:
+    def __init__(self, evidence: Evidence | None, *, gzip: bool) -> None:
         self.sha256 = hashlib.sha256()
-        self.evidence = evidence
+        self._evidence = evidence
         self._content = hashlib.sha256() if gzip else self.sha256
         self._inflate = zlib.decompressobj(31) if gzip else None
 
     def write(self, data: bytes) -> int:
         self.sha256.update(data)
         if self._inflate is None:
-            self.evidence.feed(data)
+            self._look_at(data)
         else:
             self._feed_inflated(data)
         return len(data)
+
+    def _look_at(self, content: bytes) -> None:
+        if self._evidence is not None:
+            self._evidence.feed(content)
 
     def content_sha256(self) -> str:
         """Of what the file holds."""
@@ -157,7 +161,7 @@ class _Watch:
             except zlib.error:
                 self._inflate, self._content = None, self.sha256
                 return
-            self.evidence.feed(content)
+            self._look_at(content)
             self._content.update(content)
             if self._inflate.eof:
                 data = self._inflate.unused_data.lstrip(b"\0")

@@ -87,9 +87,13 @@ def read_slice(run: str, slice_: str) -> Slice | None:
 
 
 def has_ended(name: str) -> bool:
-    """Whether a slice (``<run>/<slice>``) has nothing more to read: its rows are in bronze, or it is settled."""
+    """Whether a slice (``<run>/<slice>``) has nothing more to read."""
     run, slice_ = name.split("/")
-    piece = read_slice(run, slice_)
+    return is_over(read_slice(run, slice_), run)
+
+
+def is_over(piece: Slice | None, run: str) -> bool:
+    """Whether a slice of this run, as it was read, has nothing more to read: its rows are in bronze, or it is settled."""
     if piece is None:
         return not state.exists(names.open_name(run))  # a planner may be about to make it
     return piece.status == "extracted" or piece.status in SETTLED

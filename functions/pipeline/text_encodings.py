@@ -62,16 +62,6 @@ _UTF8_SHARE = 0.25
 _FEW_WORDS = 20
 _ZEROS_SHARE = 0.1
 _ZEROS_BYTES = 4096
-_STRAY = "pipeline-stray"
-
-
-def _mark_stray(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return "\udc80" * (error.end - error.start), error.end
-
-
-codecs.register_error(_STRAY, _mark_stray)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +213,7 @@ class WordEvidence:
         for found in _TOKEN.finditer(around):
             word = found.group()
             self._looked_at += 1
-            if "\udc80" not in word.decode("utf-8", _STRAY):
+            if _is_utf8(word):
                 self._utf8_words += self._stride
                 if len(self._utf8_sample) < _BYTE_WORDS:
                     self._utf8_sample.add(around[found.start() - 1 : found.end() + 1])
@@ -241,6 +231,14 @@ class WordEvidence:
         if len(self.sample) < _SAMPLE_WORDS or any(self._bytes_kept[byte] < _BYTE_WORDS for byte in high):
             self.sample[word] = 1
             self._bytes_kept.update(high)
+
+
+def _is_utf8(word: bytes) -> bool:
+    try:
+        word.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _said(judged: Judged, utf8_words: int) -> Encoding:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.csv_dialect import Dialect
 from pipeline.csv_foreign import foreign_bytes, foreign_text
 from pipeline.csv_head import HEAD_BYTES, whole_lines
-from pipeline.csv_refusals import DELIMITERS, foreign, numbered
+from pipeline.csv_refusals import DELIMITERS, numbered
 from pipeline.csv_text import CHUNK_BYTES, Gunzip, NotRows, gunzip_head, is_gzip
 from pipeline.declared_encoding import DeclaredEvidence
 from pipeline.headers import unique_names
@@ -48,7 +48,7 @@ def table_of(path: Path) -> Table:
             complete = not file.read(1)
         if is_gzip(head):
             head, complete = gunzip_head(head, 4 * HEAD_BYTES)
-        if found := foreign_bytes(head) or foreign(head):
+        if found := foreign_bytes(head):
             raise WorldError(f"{path} is {found}. Export it as CSV and try again.")
         encoding = _encoding(path, detect_encoding(head, complete=complete))
         lines = whole_lines(head, encoding.name, complete=complete)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.csv_amounts import currency_in, named_in
+from pipeline.csv_amounts import named_in
+from pipeline.csv_currency import code_of, mark_in
 from tests.functions.reading import asides, payloads, reading_of
 
 OWN = """
@@ -30,8 +31,8 @@ presets:
     ],
 )
 def test_the_currency_that_a_cell_names(cell: str, code: str | None) -> None:
-    assert currency_in(cell, {}) == code
-    assert currency_in("$12", {"$": "CAD"}) == "CAD"
+    assert code_of(mark_in(cell), {}) == code
+    assert code_of(mark_in("$12"), {"$": "CAD"}) == "CAD"
 
 
 def test_a_shared_sign_names_itself() -> None:

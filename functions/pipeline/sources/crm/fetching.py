@@ -79,8 +79,7 @@ def _original(task: Task, file: Mapping[str, Any], reading: Reading) -> dict[str
     Raises :class:`Rejected` for a file that leaves open to its end how it writes a column, or is not in the encoding that its
     preset declares.
     """
-    evidence = csv_encoding.evidence_of(reading.encoding, declared=reading.encoding_declared)
-    kept = originals.keep(task, file, evidence, gzip=reading.gzip)
+    kept = originals.keep(task, file, csv_encoding.evidence_of(reading), gzip=reading.gzip)
     found = csv_encoding.as_found(reading, kept.encoding, names.shown_file(file))
     if isinstance(found, Problem):
         raise originals.rejected(found)

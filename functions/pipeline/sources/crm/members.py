@@ -9,6 +9,7 @@ from pipeline import names, originals
 from pipeline.csv_head import HEAD_BYTES, examine, head_of
 from pipeline.csv_refusals import Problem
 from pipeline.csv_text import NotRows
+from pipeline.file_bytes import TRANSFER_SECONDS
 from pipeline.sources import PlannedSlice
 from pipeline.sources.crm.file_names import is_no_member, no_table
 from pipeline.sources.crm.placing import Placing
@@ -17,8 +18,6 @@ from pipeline.zip_archive import Archive, Member, Refused
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-TRANSFER_SECONDS = 60
-"""For one request."""
 MEMBER_HEAD_BYTES = 4 * HEAD_BYTES
 """Inflated bytes by which a member is judged: its other pieces cannot be reached without all that is before them."""
 ARCHIVE_CHUNK_BYTES = 128 * 1024

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from pipeline import clients, names, originals, presets, state
 from pipeline.contract import Source
+from pipeline.csv_foreign import office_document
 from pipeline.csv_head import HEAD_BYTES, look
-from pipeline.csv_refusals import SAVE_SHEETS, Problem, office_document
+from pipeline.csv_refusals import SAVE_SHEETS, Problem
+from pipeline.file_bytes import TRANSFER_SECONDS
 from pipeline.sources import Account, Ask, PlannedSlice
 from pipeline.sources.crm.file_names import is_ignored, no_table
 from pipeline.sources.crm.members import member_slices
@@ -20,8 +22,6 @@ from pipeline.zip_archive import is_zip
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-TRANSFER_SECONDS = 60
-"""For one request."""
 _PRESETS_PREFIX = "presets/"
 _LOOKING_AGAIN = ("scheduler", "sweeper")
 
