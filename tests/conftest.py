@@ -158,12 +158,6 @@ def _provision(cloud: LocalCloud) -> None:
         ).create()
 
 
-@pytest.fixture
-def storage_engine(local_cloud: LocalCloud) -> StorageEngine:
-    """The storage engine of a fresh deployment, for tests that need no more."""
-    return local_cloud.storage
-
-
 def run_door(handler: Any, message: Message) -> None:
     """Deliver a message to a handler through the door's own machinery."""
     events.deliver(message, handler)  # type: ignore[arg-type]  # the same shape as a CloudEvent

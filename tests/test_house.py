@@ -44,3 +44,9 @@ def test_no_absolute_paths_of_some_machine() -> None:
         if path.suffix in {".py", ".md", ".yml", ".yaml", ".toml", ".tf", ".sql"} and path != Path(__file__):
             text = path.read_text(encoding="utf-8", errors="ignore")
             assert not re.search(r"(?<![\w.])/(home|Users|root|work)/\w", text), path
+
+
+def test_the_page_on_architecture_names_every_module_of_the_pipeline() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    modules = [path for path in (ROOT / "functions" / "pipeline").rglob("*.py") if path.name != "__init__.py"]
+    assert [path.name for path in modules if f"`{path.name}`" not in page] == []

@@ -49,7 +49,6 @@ LANGUAGES = {
     "sk": ["sk_SK"],
     "sl": ["sl_SI"],
     "sv": ["sv_SE"],
-    "th": ["th_TH"],
     "tr": ["tr_TR"],
     "uk": ["uk_UA"],
 }

@@ -10,11 +10,12 @@ import csv
 import gzip
 import io
 import itertools
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+
+from tests.functions.zip_files import zipped
 
 Row = Mapping[str, object]
 Aside = tuple[str, int, str | None, str | None]
@@ -519,9 +520,6 @@ def quotes() -> Iterator[Odd]:
 
 def foreign() -> Iterator[Odd]:
     """What is no table, and tables that lack something."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("[Content_Types].xml", "<Types/>")
     noise = bytes((7 * n * n + n // 3) % 256 for n in range(4_000))
     for what, data in {
         "a web page": b"\r\n<!DOCTYPE html><html><head><title>Log in</title></head></html>",
@@ -529,7 +527,7 @@ def foreign() -> Iterator[Odd]:
         "an XML document": b'<Workbook xmlns="urn:x">\n</Workbook>',
         "JSON": b'[\n  {"order_id": 1}\n]',
         " JSON": b'{"error": "unauthorized"}',
-        "an Excel workbook": packed.getvalue(),
+        "an Excel workbook": zipped(("[Content_Types].xml", "<Types/>")),
         "an old Excel workbook": b"\xd0\xcf\x11\xe0" + bytes(500),
         "a PDF": b"%PDF-1.7\n",
         "a picture": b"\x89PNG\r\n\x1a\n" + noise,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zipfile
 
 import pytest
@@ -13,17 +12,10 @@ from pipeline.csv_reading import Reading
 from pipeline.headers import unique_names
 from pipeline.text_encodings import detect_encoding
 from tests.functions.reading import asides, judge, pages, payloads, problem_of, reading_of
+from tests.functions.zip_files import zipped
 
 ORDERS = "order_id,order_at,amount,currency\n"
-
-
-def packed(*members: str, text: str = "x") -> bytes:
-    """A zip file with these members."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for member in members:
-            archive.writestr(member, text)
-    return file.getvalue()
+OPEN_SHEET = "application/vnd.oasis.opendocument.spreadsheet"
 
 
 def test_a_file_with_the_contracts_own_names_needs_no_preset() -> None:
@@ -240,9 +232,9 @@ def test_two_presets_that_fit_equally_well_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("data", "word"),
     [
-        (packed("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook"),
-        (packed("mimetype", "content.xml", text="application/vnd.oasis.opendocument.spreadsheet"), "an OpenDocument file"),
-        (packed("orders.csv"), "a zip archive; unpack it"),
+        (zipped(("[Content_Types].xml", "x"), ("xl/workbook.xml", "x"), method=zipfile.ZIP_STORED), "an Excel workbook"),
+        (zipped(("mimetype", OPEN_SHEET), ("content.xml", OPEN_SHEET), method=zipfile.ZIP_STORED), "an OpenDocument file"),
+        (zipped(("orders.csv", "x"), method=zipfile.ZIP_STORED), "a zip archive; unpack it"),
         (b"\xd0\xcf\x11\xe0rest", "Excel"),
         (b"\n<!DOCTYPE html><html>", "web page"),
         (b'{"orders": []}', "JSON"),

@@ -3,10 +3,13 @@ for anything else."""
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 
+from pipeline import legacy_encodings
 from pipeline.legacy_encodings import CANDIDATES, DEFAULT, judge
 from pipeline.text_encodings import Encoding, WordEvidence, detect_encoding
 from tests.functions.encoding_texts import LANGUAGES, LENGTHS, table
@@ -156,3 +159,10 @@ def test_scores_do_not_hang_on_the_order_of_words() -> None:
 def test_every_encoding_that_is_weighed_exists_and_has_ascii() -> None:
     ascii_ = bytes(range(0x20, 0x7F))
     assert [each.name for each in CANDIDATES if ascii_.decode(each.name) != ascii_.decode()] == []
+
+
+def test_letters_are_counted_for_the_languages_that_are_weighed() -> None:
+    counted = json.loads(Path(legacy_encodings.__file__).with_name("letter_pairs.json").read_text(encoding="utf-8"))
+    weighed = {language for each in CANDIDATES for language in each.languages}
+    assert set(counted["pairs"]) == weighed
+    assert set(counted["characters"]) == {each.characters for each in CANDIDATES if each.characters}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import clients, contract
+from pipeline import clients
 from pipeline.errors import Rejected
-from pipeline.sources import Account, Ask, Page, Task, crm
+from pipeline.sources import Account, Page
 from tests.conftest import LocalCloud, cloud_at
 from tests.functions import reading
 from tests.functions.odd_exports import AMOUNTS, DAYS, EVERYTHING, OWN_PRESETS, Odd, written
-
-SOURCE = contract.load().source("crm")
-RUN = "20240704T051500Z-crm-00000000"
+from tests.functions.test_crm_source import fetch, plan
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +35,8 @@ def pages_of(cloud: LocalCloud, number: int, odd: Odd) -> list[Page]:
     """A file by the way of every dropped file: planned from its head, then fetched."""
     name = f"{number}/{odd.name}"
     landing = {"bucket": clients.landing_bucket().name, "name": name, "generation": cloud.drop(name, odd.data)}
-    ask = Ask("crm", RUN, datetime(2024, 7, 4, tzinfo=UTC), landing_object=landing)
-    (planned,) = crm.discover(ask, SOURCE, (Account("default", "Etc/UTC"),))
-    stream = SOURCE.streams.get(planned.stream, SOURCE.streams["contacts"])
-    return list(crm.fetch(Task(RUN, f"s{number}", SOURCE, stream, Account("default"), None, None, planned.request, None)))
+    (planned,) = plan((Account("default", "Etc/UTC"),), landing_object=landing)
+    return fetch(planned, slice_id=f"s{number}")
 
 
 @pytest.mark.parametrize(

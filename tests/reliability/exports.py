@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.functions.zip_files import zipped
 
 LONG_ROWS = 10_100
-"""Three pages: an invocation with little time hands over in the middle of it."""
+"""Some twenty pages: an invocation with little time hands over in the middle of it."""
 BIG_ROWS = 60_000
 
 

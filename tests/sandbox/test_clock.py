@@ -13,8 +13,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.scheduler_v1 import CloudSchedulerClient
 
@@ -24,7 +22,7 @@ from sandbox.engines.pubsub import PubSubEngine
 from sandbox.engines.scheduler import HttpCall, SchedulerEngine
 from sandbox.engines.storage import StorageEngine
 
-from .engine_clients import grpc_client
+from .engine_clients import grpc_client, storage_client
 from .push_endpoint import PushEndpoint
 from .test_pubsub import Cloud
 
@@ -340,8 +338,7 @@ def bucket_at(tmp_path: Path) -> Iterator[object]:
         engine = StorageEngine(tmp_path, clock=clock)
         address = engine.start()
         engines.append(engine)
-        options = ClientOptions(api_endpoint=address)
-        client = storage.Client("p", credentials=AnonymousCredentials(), client_options=options)
+        client = storage_client(address)
         bucket = client.bucket("bucket")
         return bucket if bucket.exists() else client.create_bucket(bucket)
 
@@ -370,8 +367,7 @@ def test_an_engine_that_starts_again_at_an_earlier_clock_does_not_go_back(tmp_pa
     seen = []
     for start in (START, START - timedelta(days=30)):
         engine = StorageEngine(tmp_path, clock=Clock(start, scale=0))
-        options = ClientOptions(api_endpoint=engine.start())
-        client = storage.Client("p", credentials=AnonymousCredentials(), client_options=options)
+        client = storage_client(engine.start())
         bucket = client.bucket("bucket") if seen else client.create_bucket("bucket")
         blob = bucket.blob("a")
         blob.upload_from_string(json.dumps(len(seen)))

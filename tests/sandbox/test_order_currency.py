@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 from sandbox.order_currency import commonest_currency
+from tests.functions.zip_files import zipped
 
 HEADER = "order_id,order_at,amount,currency\n"
 
@@ -35,9 +35,8 @@ def test_a_draw_goes_to_the_first_by_name(tmp_path: Path) -> None:
 
 
 def test_orders_in_an_archive_count(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("orders.csv", HEADER + "1,2024-01-02,5,CHF\n2,2024-01-02,5,CHF\n")
-        archive.writestr("__MACOSX/._orders.csv", b"\0\1")
+    orders = HEADER + "1,2024-01-02,5,CHF\n2,2024-01-02,5,CHF\n"
+    (tmp_path / "export.zip").write_bytes(zipped(("orders.csv", orders), ("__MACOSX/._orders.csv", b"\0\1")))
     (tmp_path / "a.csv").write_text(HEADER + "1,2024-01-02,5,USD\n")
     (tmp_path / "cut.zip").write_bytes((tmp_path / "export.zip").read_bytes()[:90])
     assert commonest_currency(tmp_path) == "CHF"

@@ -118,15 +118,20 @@ def test_a_journal_damaged_in_its_middle_is_not_trusted(tmp_path: Path) -> None:
         list(Journal(path).replay())
 
 
+def make_long_history(host: str) -> None:
+    """1,100 changes of one object's metadata."""
+    with requests.Session() as session:
+        for number in range(1100):
+            body = {"metadata": {"n": str(number)}}
+            session.patch(f"{host}/storage/v1/b/state/o/a", json=body, timeout=10).raise_for_status()
+
+
 def test_a_long_history_is_shortened_at_the_start(tmp_path: Path) -> None:
     engine = StorageEngine(tmp_path)
     host = engine.start()
     bucket = storage_client(host).create_bucket("state")
     bucket.blob("a").upload_from_string(b"x")
-    with requests.Session() as session:
-        for number in range(1100):
-            body = {"metadata": {"n": str(number)}}
-            session.patch(f"{host}/storage/v1/b/state/o/a", json=body, timeout=10).raise_for_status()
+    make_long_history(host)
     engine.stop()
     engine = StorageEngine(tmp_path)
     try:
@@ -144,10 +149,7 @@ def test_generations_rise_though_history_was_shortened_and_the_clock_begins_agai
     host = engine.start()
     bucket = storage_client(host).create_bucket("state")
     bucket.blob("a").upload_from_string(b"x")
-    with requests.Session() as session:
-        for number in range(1100):
-            body = {"metadata": {"n": str(number)}}
-            session.patch(f"{host}/storage/v1/b/state/o/a", json=body, timeout=10).raise_for_status()
+    make_long_history(host)
     clock.advance(3600)
     newest = bucket.blob("b")
     newest.upload_from_string(b"x")
