@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,11 @@ Handle = Callable[[str, str, Sequence[tuple[str, str]], bytes], Answer]
 def text(status: int, message: str) -> Answer:
     """An answer for people."""
     return Answer(status, [("Content-Type", "text/plain; charset=utf-8")], message.encode() + b"\n")
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    """An answer for programs."""
+    return Answer(status, [("Content-Type", "application/json")], json.dumps(value).encode())
 
 
 class Front:

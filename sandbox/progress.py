@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -69,13 +69,13 @@ class Progress:
 
 def describe(ledger: Ledger, nodes: Nodes | None = None) -> str:
     """One line: runs, slices by status, rows, the build."""
-    parts = [f"{_count(len(ledger.runs), 'run')} ({len(ledger.open_runs)} open)"]
+    parts = [f"{count(len(ledger.runs), 'run')} ({len(ledger.open_runs)} open)"]
     statuses = ledger.statuses
     if statuses:
-        parts.append("slices: " + ", ".join(f"{statuses[name]} {name}" for name in _ORDER if statuses[name]))
-        parts.append(f"{_count(ledger.rows, 'row')} loaded")
+        parts.append(f"slices: {by_state(statuses)}")
+        parts.append(f"{count(ledger.rows, 'row')} loaded")
     if ledger.aside:
-        parts.append(f"{_count(ledger.aside, 'row')} set aside")
+        parts.append(f"{count(ledger.aside, 'row')} set aside")
     if build := describe_build(ledger, nodes):
         parts.append(build)
     return " · ".join(parts)
@@ -89,5 +89,11 @@ def describe_build(ledger: Ledger, nodes: Nodes | None = None) -> str:
     return "dbt build asked for" if ledger.transform.get("wants") else ""
 
 
-def _count(number: int, noun: str) -> str:
+def by_state(statuses: Mapping[str, int]) -> str:
+    """``2 waiting, 3 loaded``: how many slices are in each state, in the order in which they come to it."""
+    return ", ".join(f"{statuses[name]} {name}" for name in _ORDER if statuses.get(name))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 row``, ``2,000 rows``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -32,6 +32,7 @@ from sandbox.clock import Clock
 from sandbox.cloud import Cloud
 from sandbox.dbt_runner import DbtRunner
 from sandbox.engines.pubsub import PubSubEngine
+from sandbox.front import Front
 from sandbox.functions_host import Deployment, FunctionsHost
 from sandbox.iam import Issuer, invoker_check
 from sandbox.ledger import Ledger
@@ -203,16 +204,15 @@ class Supervisor:
 
     def _open_faults(self, last_urls: Mapping[str, str]) -> None:
         self.faults = WorldFaults(self.services)
-        front = self.faults.front(_port(last_urls.get("faults")))
-        front.start()
-        self._stops.callback(front.stop)
-        self.urls["faults"] = front.url
+        self._serve("faults", self.faults.front(_port(last_urls.get("faults"))))
 
     def _open_inside(self, last_urls: Mapping[str, str]) -> None:
-        front = inside.front_of(self, _port(last_urls.get("inside")))
+        self._serve("inside", inside.front_of(self, _port(last_urls.get("inside"))))
+
+    def _serve(self, name: str, front: Front) -> None:
         front.start()
         self._stops.callback(front.stop)
-        self.urls["inside"] = front.url
+        self.urls[name] = front.url
 
     def _make_dbt(self) -> None:
         environment = self.world.job_environment(self.contract, self.settings, self.addresses, self._dbt_command)

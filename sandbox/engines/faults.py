@@ -167,7 +167,7 @@ class Rule:
     def remove(self) -> None:
         """Ends the rule; may be called again."""
         if self._owner is not None:
-            self._owner.discard(self)
+            self._owner.discard_id(self.id)
 
     def __enter__(self) -> Self:
         return self
@@ -230,11 +230,6 @@ class Faults:
             where = f"{', '.join(knowing)} can" if knowing else "no call of this engine can"
             raise ValueError(f"{rule.method} cannot meet {kind.__name__}; {where}")
         return concerned
-
-    def discard(self, rule: Rule) -> None:
-        """Ends one rule."""
-        with self._lock:
-            self._rules = [kept for kept in self._rules if kept is not rule]
 
     def discard_id(self, identifier: int) -> None:
         """Ends the rule with this id, if there is one."""

@@ -119,8 +119,6 @@ def _handler(name: str, method: Method, faults: Faults) -> Handler:
         try:
             if reads is not None:
                 only(request, reads, f"{name} with ")
-            if not faults:
-                return method.answer(request, context)
             return carry_out(
                 faults,
                 lambda: grpc_faults.described(name, raw(request)),

@@ -188,20 +188,15 @@ class Broker:
                 self.changed.notify_all()  # whoever watches over deadlines has a new one
             return taken
 
-    def acknowledge(self, queue: SubscriptionQueue, ack_ids: Iterable[str], detail: str = "") -> None:
+    def acknowledge(
+        self, queue: SubscriptionQueue, ack_ids: Iterable[str], detail: str = "", outcome: str = "acknowledged"
+    ) -> None:
         """Ends deliveries for good. Ids whose deadline has passed are ignored, as Pub/Sub does."""
         with self.changed:
             if self.stopping:
                 return  # too late to be kept: the message comes again at the next start
-            self._finish(queue, ack_ids, "acknowledged", detail)
+            self._finish(queue, ack_ids, outcome, detail)
             self.changed.notify_all()
-
-    def drop(self, queue: SubscriptionQueue, ack_id: str) -> None:
-        """Loses a delivery for good: it counts as acknowledged and never arrives."""
-        with self.changed:
-            if not self.stopping:
-                self._finish(queue, [ack_id], "dropped", "by a fault")
-                self.changed.notify_all()
 
     def _finish(self, queue: SubscriptionQueue, ack_ids: Iterable[str], outcome: str, detail: str) -> None:
         released = [delivery for ack_id in ack_ids if (delivery := queue.release(ack_id))]

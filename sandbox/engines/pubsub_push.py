@@ -123,7 +123,7 @@ class Pusher:
             with self._broker.changed:
                 queue.pushes_in_flight -= 1
                 if status == DROPPED:
-                    self._broker.drop(queue, ack_id)
+                    self._broker.acknowledge(queue, [ack_id], "by a fault", "dropped")
                 elif status in ACKNOWLEDGING:
                     self._broker.acknowledge(queue, [ack_id], detail)
                 else:

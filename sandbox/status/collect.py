@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 
 from pipeline import contract as contracts
+from pipeline.slices import SETTLED
 from sandbox import ledger
 from sandbox.cloud import Cloud
 from sandbox.engines.storage import StorageEngine
@@ -25,7 +26,6 @@ from sandbox.status.slices import Surroundings, explain, explain_transform
 from sandbox.world import Addresses, Lock, Running, Settings, World, WorldError
 from sandbox.world_faults import active_faults
 
-SETTLED = ("loaded", "skipped", "cancelled")
 EXPLAINED = 200
 """Of so many slices the state object is read; a backfill may have thousands that wait for their turn."""
 NEWEST_RUNS = 100
@@ -42,14 +42,12 @@ def collect(world: World) -> WorldStatus:
             else "another verb is at work on this world; ask again when it is done"
         )
     contract = contracts.load()
-    with contextlib.ExitStack() as stack:
+    with storage_of(world) as cloud:  # of a world that is not up it takes the lock
         if running is not None:
-            cloud = stack.enter_context(storage_of(world))
             inside = _ask(running)
             faults = active_faults(running)
             datasets, note = warehouse.of_running(running.parsed_addresses().bigquery)
         else:
-            cloud = stack.enter_context(storage_of(world))  # takes the world's lock
             inside = insides.of_directories(world, contract.functions)
             faults = []
             datasets, note = warehouse.of_directory(world.engine("bigquery"))
@@ -72,7 +70,7 @@ def collect(world: World) -> WorldStatus:
             rows_loaded=state.rows,
             rows_set_aside=state.aside,
             slices=_slices(cloud, state, around),
-            transform=explain_transform(state.transform, state.waiting_loads, around),
+            transform=explain_transform(state, around),
             dead_letters_filed=ledger.dead_letters(cloud),
             buckets=_buckets(cloud),
             warehouse=datasets,
@@ -172,13 +170,13 @@ def _runs(cloud: Cloud, state: Ledger) -> list[RunFact]:
 def _slices(cloud: Cloud, state: Ledger, around: Surroundings) -> list[SliceFact]:
     """The slices that are not settled, then those that failed."""
     bucket = cloud.storage.bucket(cloud.world.state_bucket)
-    wanted = [item for item in state.slices if item.status not in (*SETTLED, "failed")]
+    wanted = [item for item in state.slices if item.status not in SETTLED]
     wanted += [item for item in state.slices if item.status == "failed"]
     found = []
     for item in wanted[:EXPLAINED]:
         name = f"slices/{item.run_id}/{item.slice_id}.json"
         blob, data = bucket.get_blob(name, timeout=ledger.TIMEOUT_SECONDS), ledger.read_json(bucket, name)
-        if blob is None or data is None or data["status"] in SETTLED:
+        if blob is None or data is None or data["status"] in SETTLED - {"failed"}:
             continue  # it went on meanwhile
         found.append(explain(data, blob.updated, around))
     return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from sandbox.engines.journal import JournaledMap
-from sandbox.front import Answer, Front, text
+from sandbox.front import Answer, Front, json_answer, text
 from sandbox.status.facts import BackOff, ClockFact, ExecutionFact, FunctionFact, Inside, QueueFact, ScheduleFact
 from sandbox.status.logs import last_error
 from sandbox.world import World
@@ -34,8 +34,7 @@ def front_of(supervisor: Supervisor, port: int = 0) -> Front:
     def answer(method: str, path: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         if method != "GET":
             return text(405, "Ask with GET.")
-        content = json.dumps(asdict(of_supervisor(supervisor))).encode()
-        return Answer(200, [("Content-Type", "application/json")], content)
+        return json_answer(asdict(of_supervisor(supervisor)))
 
     return Front(answer, port)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -11,23 +11,19 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from sandbox.progress import by_state, count
 from sandbox.status.facts import QueueFact, ScheduleFact, SliceFact, WorldStatus
-from sandbox.status.words import at, count, size, span
+from sandbox.status.words import at, size, span
 from sandbox.world_faults import described
 
 SHOWN_RUNS = 10
 SHOWN_SLICES = 15
 _COLOURS = {"up": "green", "killed": "yellow", "stopped": "cyan"}
-_ORDER = ("planned", "waiting", "running", "extracted", "loaded", "skipped", "failed", "cancelled")
 
 
 def show(status: WorldStatus, console: Console) -> None:
     """Print everything that a person needs, the most pressing first."""
     Shower(status, console).show()
-
-
-def _by_state(slices: Mapping[str, int]) -> str:
-    return ", ".join(f"{slices[name]} {name}" for name in _ORDER if slices.get(name))
 
 
 class Shower:
@@ -84,7 +80,7 @@ class Shower:
             self._print("  none yet: drop a file into landing, or ring a schedule with `fire`")
             return
         runs = ", ".join(f"{number} {name}" for name, number in sorted(status.run_counts.items()))
-        self._print(f"  runs: {runs}; slices: {_by_state(status.slice_counts) or 'none'}")
+        self._print(f"  runs: {runs}; slices: {by_state(status.slice_counts) or 'none'}")
         self._print(f"  {count(status.rows_loaded, 'row')} loaded, {count(status.rows_set_aside, 'row')} set aside")
         shown = sorted(status.runs, key=lambda run: run.status != "open")[:SHOWN_RUNS]
         self._rows(

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.names import shown_file
+from sandbox.ledger import Ledger
+from sandbox.progress import count
 from sandbox.status.facts import BackOff, SliceFact, TransformFact
-from sandbox.status.words import at, count
+from sandbox.status.words import at
 
 HINT_SECONDS = 600.0
 """How long the pipeline takes a message for being under way: the default of PIPELINE_HINT_SECONDS, which no world changes."""
@@ -129,38 +131,36 @@ def _failed(data: Mapping[str, Any], updated: datetime, around: Surroundings) ->
     return str(error.get("message", "no reason is noted")), step
 
 
-def explain_transform(data: Mapping[str, Any], waiting_loads: int, around: Surroundings) -> TransformFact:
-    """``data``: the content of ``transform.json``, empty before the first want."""
-    building = data.get("building")
-    wants = len(data.get("wants") or ())
-    build = int(data.get("build") or 0)
+def explain_transform(state: Ledger, around: Surroundings) -> TransformFact:
+    """Whether a build is wanted, runs or has died, and what happens next."""
+    wants = len(state.transform.get("wants") or ())
     reason = next_step = ""
-    if building:
-        until = _time(building["lease_until"])
+    if state.building is not None:
+        until = _time(state.transform["building"]["lease_until"])
         if around.job_runs:
-            reason, next_step = f"dbt builds number {building['build']}", "it ends by itself"
+            reason, next_step = f"dbt builds number {state.building}", "it ends by itself"
         elif until is not None and until > around.now:
             died = "the job died" if around.up else "the job died with the world"
             held = f"its claim holds until {at(until, around.now)}"
-            reason = f"build {building['build']} is claimed and nobody works on it: {died}; {held}"
+            reason = f"build {state.building} is claimed and nobody works on it: {died}; {held}"
             next_step = around.then("the sweeper starts the next build after that, with the same slices")
         else:
-            reason = f"the claim of build {building['build']} is over; its job died"
+            reason = f"the claim of build {state.building} is over; its job died"
             next_step = around.then(f"{SWEEP} starts the next build, with the same slices")
     elif wants:
         reason = "a build is asked for and not begun"
         next_step = around.then(f"the job starts when the runs that were just opened are closed, or {SWEEP} starts it")
-    elif waiting_loads:
+    elif state.waiting_loads:
         reason = "loaded slices wait for the next build"
         next_step = around.then("their runs ask for one when they close")
-    elif not build:
+    elif not state.build:
         reason, next_step = "no build yet", around.then("drop a file, or ring a schedule with `fire`")
     return TransformFact(
-        build=build,
-        done_build=int(data.get("done_build") or 0),
-        building=int(building["build"]) if building else None,
+        build=state.build,
+        done_build=state.done_build,
+        building=state.building,
         wants=wants,
-        loaded_slices_waiting=waiting_loads,
+        loaded_slices_waiting=state.waiting_loads,
         reason=reason,
         next_step=next_step,
     )

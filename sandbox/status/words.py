@@ -1,4 +1,4 @@
-"""Times, sizes and counts as a person reads them."""
+"""Times and sizes as a person reads them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,3 @@ def size(size_bytes: int) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} GB"
-
-
-def count(number: int, noun: str) -> str:
-    """``1 row``, ``2,000 rows``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.ledger import Ledger
 from sandbox.status import logs, words
 from sandbox.status.facts import BackOff
 from sandbox.status.slices import Surroundings, explain, explain_transform
@@ -129,7 +130,7 @@ def test_a_load_that_nobody_made_is_overdue() -> None:
     ],
 )
 def test_a_build_says_why_it_waits(data: dict[str, Any], surroundings: dict[str, Any], reason: str, next_step: str) -> None:
-    found = explain_transform(data, 0, around(**surroundings))
+    found = explain_transform(Ledger(transform=data), around(**surroundings))
     assert reason in found.reason
     assert next_step in found.next_step
 
